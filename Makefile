@@ -1,0 +1,37 @@
+# `make demo` and `make test` set everything up by themselves; the environment is .venv/.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test lint ui bench lock clean
+
+demo: .venv/ready
+	$(BIN)/desbuquei demo
+
+test: .venv/ready
+	$(BIN)/pytest
+
+lint: .venv/ready
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+ui: .venv/ready
+	$(BIN)/desbuquei up --demo
+
+bench: .venv/ready
+	$(BIN)/python -m bench
+
+.venv/ready: requirements.lock setup.cfg
+	$(PYTHON) -m venv --clear .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable '.[embedded,test]'
+	touch $@
+
+# A lock without the name of any registry's host; needs uv.
+lock:
+	uv pip compile --quiet --no-emit-index-url --no-annotate --no-header --python-version 3.11 --universal \
+		--extra embedded --extra test setup.cfg --output-file requirements.lock
+
+clean:
+	rm -rf .venv .desbuquei

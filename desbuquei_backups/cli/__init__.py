@@ -1,0 +1,1 @@
+"""The thin command layer over the same operations."""

@@ -1,0 +1,1 @@
+"""The thin Dagster layer: each asset's body calls one operation."""

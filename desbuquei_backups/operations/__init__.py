@@ -1,0 +1,1 @@
+"""The use cases, each usable with no orchestrator running."""

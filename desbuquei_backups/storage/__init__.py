@@ -1,0 +1,1 @@
+"""Where bytes rest: the streaming pass, the disk, S3, and the catalog of what is there."""

@@ -1,0 +1,1 @@
+"""Great Expectations suites and their results; the only importer of it."""
