@@ -1,0 +1,184 @@
+"""The checksum manifest: what a backup is made of, what it holds, and what was left out."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+
+from desbuquei_backups.core.errors import IntegrityError
+
+SCHEMA_VERSION: Literal[1] = 1
+FINGERPRINT = "sum of hashtextextended(row(columns sorted by name)::text collate C, 0)"
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Role(StrEnum):
+    """What a file is for."""
+
+    DUMP = "dump"
+    GLOBALS = "globals"
+    DATABASE = "database"
+
+
+class FileFacts(_Frozen):
+    """One file of a backup. `size` and `plain_size` (before compression) are bytes."""
+
+    name: str
+    role: Role
+    size: int = Field(ge=0)
+    plain_size: int = Field(ge=0)
+    md5: str
+    sha256: str
+
+
+class TableFacts(_Frozen):
+    """A table's exact row count and content fingerprint in the dump's snapshot; None: not counted, see left_out."""
+
+    schema_name: str
+    name: str
+    rows: int | None
+    fingerprint: str | None
+    oid: int
+
+    @property
+    def qualified(self) -> str:
+        return f"{self.schema_name}.{self.name}"
+
+
+class SequenceFacts(_Frozen):
+    """A sequence's state as the dump's own `setval` restores it; `name` is quoted as SQL has it."""
+
+    name: str
+    last_value: int
+    is_called: bool
+
+
+class LargeObjectFacts(_Frozen):
+    count: int
+    fingerprint: str
+
+
+class DatabaseObject(_Frozen):
+    """An object of the catalog: its class (OID of the system catalog it is in), its OID, and how a person names it."""
+
+    class_oid: int
+    oid: int
+    kind: str
+    identity: str
+
+
+class Requirement(_Frozen):
+    """Something a server must have to hold this backup, and all that cannot be restored without it."""
+
+    kind: Literal["extension", "collation", "locale"]
+    name: str
+    version: str | None = None
+    dependants: Sequence[DatabaseObject] = ()
+
+
+class LeftOut(_Frozen):
+    """What the dump does not hold, and why."""
+
+    kind: str
+    identity: str
+    reason: str
+
+
+class ServerFacts(_Frozen):
+    """The source server and database, as far as a restore depends on them."""
+
+    system_identifier: str | None
+    version: str
+    version_number: int
+    timeline: int | None
+    lsn: str | None
+    database: str
+    encoding: str
+    locale_provider: str
+    collate: str
+    ctype: str
+    locale: str | None
+    collation_version: str | None
+    lc_monetary: str
+    settings: Mapping[str, str]
+    tablespaces: Sequence[str]
+    platform: str | None
+
+    @property
+    def major(self) -> int:
+        return self.version_number // 10000
+
+
+class Manifest(_Frozen):
+    """A backup. Written once, when its files were read back and found whole."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    backup_id: str
+    tier: str
+    slot: AwareDatetime
+    taken_at: AwareDatetime
+    duration_seconds: float
+    stage_seconds: Mapping[str, float]
+    database: str
+    server: ServerFacts
+    tools: Mapping[str, str]
+    files: Sequence[FileFacts]
+    fingerprint: str | None
+    tables: Sequence[TableFacts]
+    sequences: Sequence[SequenceFacts]
+    large_objects: LargeObjectFacts | None
+    requirements: Sequence[Requirement]
+    left_out: Sequence[LeftOut]
+    warnings: Sequence[str]
+    parent: str | None = None
+    operator: str | None = None
+    reason: str | None = None
+    sealed_at: AwareDatetime | None = None
+    previous_manifest_sha256: str | None = None
+
+    @property
+    def dump(self) -> FileFacts:
+        return self.file(Role.DUMP)
+
+    def file(self, role: Role) -> FileFacts:
+        return next(file for file in self.files if file.role is role)
+
+    @property
+    def rows(self) -> int:
+        """The rows counted, over all tables."""
+        return sum(table.rows or 0 for table in self.tables)
+
+    @property
+    def size(self) -> int:
+        """Bytes of all the files together."""
+        return sum(file.size for file in self.files)
+
+    def sealed(self, now: datetime, previous: bytes | None) -> "Manifest":
+        """This draft made final at `now`, linked to the bytes of the manifest before it."""
+        digest = hashlib.sha256(previous).hexdigest() if previous is not None else None
+        return self.model_copy(update={"sealed_at": now, "previous_manifest_sha256": digest})
+
+    def to_bytes(self) -> bytes:
+        return (self.model_dump_json(indent=1) + "\n").encode()
+
+
+def manifest_name(backup_id: str) -> str:
+    return f"{backup_id}.manifest.json"
+
+
+def parse_manifest(content: bytes, *, where: str) -> Manifest:
+    """The manifest in `content`; IntegrityError if it is truncated, altered in shape, or from a newer version."""
+    try:
+        return Manifest.model_validate_json(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise IntegrityError(
+            f"the manifest {where} cannot be read: {'.'.join(map(str, first['loc'])) or 'JSON'}: {first['msg']}",
+            remedy="take the copy that is in the other place (disk or S3), or a newer desbuquei_backups",
+        ) from None

@@ -1,0 +1,91 @@
+"""Slots: the due times of a tier, their partition keys and their backup ids."""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+
+from cronsim import CronSim
+
+from desbuquei_backups.core.errors import ConfigurationError, SlotError
+
+KEY_FORMAT = "%Y-%m-%d-%H%M%S"
+_ID = re.compile(r"(?P<tier>[a-z][a-z0-9_]*)-(?P<key>\d{4}-\d{2}-\d{2}-\d{6})")
+
+
+class SlotState(StrEnum):
+    """Where an instant stands in a slot: before its due time, from it to the next one, or after."""
+
+    FUTURE = "future"
+    OPEN = "open"
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Slot:
+    """One due time of one tier. `due` is aware UTC, in whole seconds."""
+
+    tier: str
+    due: datetime
+
+    def __post_init__(self) -> None:
+        if self.due.tzinfo is not UTC:
+            raise ValueError(f"a slot's due time must be UTC, not {self.due!r}")
+
+    @property
+    def key(self) -> str:
+        """The partition key: `2026-02-02-020000`."""
+        return self.due.strftime(KEY_FORMAT)
+
+    @property
+    def backup_id(self) -> str:
+        """`daily-2026-02-02-020000`."""
+        return f"{self.tier}-{self.key}"
+
+    @classmethod
+    def of_key(cls, tier: str, key: str) -> "Slot":
+        """The slot of a partition key; ConfigurationError if it is not one."""
+        try:
+            return cls(tier, datetime.strptime(key, KEY_FORMAT).replace(tzinfo=UTC))
+        except ValueError:
+            raise ConfigurationError(
+                f"{key!r} is not a slot", remedy="write the due time in UTC, like 2026-02-02-020000"
+            ) from None
+
+    @classmethod
+    def of_id(cls, backup_id: str) -> "Slot":
+        """The slot of a backup id; ConfigurationError if it is not one."""
+        match = _ID.fullmatch(backup_id)
+        if match is None:
+            raise ConfigurationError(
+                f"{backup_id!r} is not a backup id",
+                remedy="write it like daily-2026-02-02-020000; `desbuquei list` shows those there are",
+            )
+        return cls.of_key(match["tier"], match["key"])
+
+
+def last_due(cron: str, now: datetime) -> datetime:
+    """The last due time of `cron` (UTC) at or before `now` (aware UTC)."""
+    # CronSim yields instants strictly before the one it starts from.
+    return next(CronSim(cron, now.replace(microsecond=0) + timedelta(seconds=1), reverse=True))
+
+
+def next_due(cron: str, after: datetime) -> datetime:
+    """The first due time of `cron` (UTC) strictly after `after` (aware UTC)."""
+    return next(CronSim(cron, after))
+
+
+def state(slot: Slot, cron: str, now: datetime) -> SlotState:
+    """Whether `slot` can be filled at `now`: it is open from its due time to the tier's next one.
+
+    SlotError if `cron` never falls due at that instant.
+    """
+    if last_due(cron, slot.due) != slot.due:
+        raise SlotError(
+            f"the tier {slot.tier} is not due at {slot.due:%Y-%m-%d %H:%M:%S} UTC",
+            remedy=f"the slot before it is {Slot(slot.tier, last_due(cron, slot.due)).key}",
+            backup_id=slot.backup_id,
+        )
+    if now < slot.due:
+        return SlotState.FUTURE
+    return SlotState.OPEN if now < next_due(cron, slot.due) else SlotState.CLOSED
