@@ -76,7 +76,7 @@ class DatabaseObject(_Frozen):
 class Requirement(_Frozen):
     """Something a server must have to hold this backup, and all that cannot be restored without it."""
 
-    kind: Literal["extension", "collation", "locale"]
+    kind: Literal["extension", "collation", "locale", "relation"]
     name: str
     version: str | None = None
     dependants: Sequence[DatabaseObject] = ()

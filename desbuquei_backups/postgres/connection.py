@@ -1,0 +1,135 @@
+"""Connections: a libpq URI, what may be said of it aloud, and what its failures mean."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+from psycopg import conninfo, pq
+from psycopg.rows import TupleRow
+
+from desbuquei_backups.core.errors import BackupError, ConfigurationError, SourceRefused, SourceUnreachable
+
+Connection = psycopg.Connection[TupleRow]
+
+# Settings that change how values are written as text, or that would cut a long read short.
+PINNED = {
+    "TimeZone": "UTC",
+    "DateStyle": "ISO, YMD",
+    "IntervalStyle": "postgres",
+    "extra_float_digits": "1",
+    "bytea_output": "hex",
+    "xmloption": "content",
+    "search_path": "pg_catalog",
+    "row_security": "off",
+    "statement_timeout": "0",
+    "lock_timeout": "0",
+    "idle_in_transaction_session_timeout": "0",
+}
+
+_REMEDIES: tuple[tuple[str, type[BackupError], str], ...] = (
+    ("password authentication failed", SourceRefused, "correct the password in the URL, or the role's own"),
+    ("no password supplied", SourceRefused, "put the password into the URL, PGPASSWORD or a passfile"),
+    ("no encryption", SourceRefused, "the server wants TLS: add sslmode=require (better verify-full) to the URL"),
+    ("SSL off", SourceRefused, "the server wants TLS: add sslmode=require (better verify-full) to the URL"),
+    ("does not support SSL", SourceRefused, "the server offers no TLS: switch it on there, or ask for sslmode=prefer"),
+    ("certificate verify failed", SourceRefused, "give the server's CA in sslrootcert, or correct the host name"),
+    ("root certificate file", SourceRefused, "give the server's CA file in sslrootcert"),
+    ("does not match host name", SourceRefused, "connect by the name that is in the server's certificate"),
+    ("no pg_hba.conf entry", SourceRefused, "allow this host, role and database in the server's pg_hba.conf"),
+    ("does not exist", SourceRefused, "correct the database or role in the URL"),
+    ("not permitted to log in", SourceRefused, "use a role that may log in"),
+    ("Tenant or user not found", SourceRefused, "a Supabase pooler wants the role as postgres.PROJECT_REF"),
+    ("unsupported startup parameter", SourceRefused, "this is a pooler: use the direct host, or a session pooler"),
+    ("too many", SourceUnreachable, "free connections on the server, or raise max_connections"),
+)
+
+
+def parse(url: str, *, setting: str) -> dict[str, Any]:
+    """The keywords of a libpq URI; ConfigurationError names `setting` and never repeats the URI."""
+    try:
+        return dict(conninfo.conninfo_to_dict(url))
+    except psycopg.ProgrammingError:
+        # libpq's own message repeats the string, password and all.
+        raise ConfigurationError(
+            f"{setting} is not a PostgreSQL connection URI",
+            remedy="write it like postgresql://role@host:5432/name?sslmode=verify-full, odd characters percent-encoded",
+        ) from None
+
+
+def described(parameters: Mapping[str, Any]) -> str:
+    """`role@host:port/database`, with nothing secret in it."""
+    host = parameters.get("host") or parameters.get("hostaddr") or "local socket"
+    user = f"{parameters['user']}@" if parameters.get("user") else ""
+    return f"{user}{host}:{parameters.get('port') or 5432}/{parameters.get('dbname') or parameters.get('user') or ''}"
+
+
+def environment(parameters: Mapping[str, Any]) -> dict[str, str]:
+    """The same parameters as the environment that libpq's programs read; nothing of them need be an argument."""
+    names = {option.keyword.decode(): option.envvar for option in pq.Conninfo.get_defaults()}
+    given = {}
+    for keyword, value in parameters.items():
+        variable = names.get(keyword)
+        if variable is not None:
+            given[variable.decode()] = str(value)
+        elif "password" in keyword or "secret" in keyword:
+            raise ConfigurationError(
+                f"{keyword} in a URL cannot be handed to PostgreSQL's programs in secret",
+                remedy="use a key without a passphrase, readable by the backup's user alone",
+            )
+    return given
+
+
+def connect(url: str, *, setting: str, application: str = "desbuquei_backups", **overrides: Any) -> Connection:
+    """An autocommit connection in UTF-8 with no timeouts of its own.
+
+    SourceUnreachable if it may pass by itself, SourceRefused if a person must act; the message has no secret.
+    """
+    parameters = parse(url, setting=setting) | {"fallback_application_name": application} | overrides
+    parameters.setdefault("connect_timeout", "15")
+    try:
+        return psycopg.connect(**parameters, client_encoding="UTF8", autocommit=True, prepare_threshold=None)
+    except psycopg.OperationalError as error:
+        raise _meaning(error, parameters, setting) from None
+
+
+def pin(connection: Connection, *, lc_monetary: str | None = None) -> None:
+    """Fix everything in this session that could change how a value is written as text."""
+    settings = dict(PINNED)
+    if connection.info.server_version >= 170000:
+        settings["transaction_timeout"] = "0"
+    if lc_monetary is not None:
+        settings["lc_monetary"] = lc_monetary
+    for name, value in settings.items():
+        connection.execute("select pg_catalog.set_config(%s, %s, false)", (name, value))
+
+
+@contextmanager
+def explained(doing: str) -> Iterator[None]:
+    """Turn a connection lost while `doing` something into SourceUnreachable, and anything else into its plain text."""
+    try:
+        yield
+    except psycopg.errors.LockNotAvailable as error:
+        raise SourceUnreachable(
+            f"{doing}: a lock was not granted in time: {_text(error)}",
+            remedy="a migration or a VACUUM FULL holds the table; run again when it is done",
+        ) from None
+    except (psycopg.errors.InsufficientPrivilege, psycopg.errors.UndefinedFunction) as error:
+        raise SourceRefused(f"{doing}: {_text(error)}", remedy="grant the role what is missing") from None
+    except psycopg.Error as error:
+        raise SourceUnreachable(
+            f"{doing}: {_text(error)}", remedy="look at the server's log; run again when it answers"
+        ) from None
+
+
+def _meaning(error: psycopg.Error, parameters: Mapping[str, Any], setting: str) -> BackupError:
+    text = _text(error)
+    where = f"cannot connect to {described(parameters)} ({setting}): {text}"
+    for words, kind, remedy in _REMEDIES:
+        if words in text:
+            return kind(where, remedy=remedy)
+    return SourceUnreachable(where, remedy="see that the server runs and that this host reaches it, then run again")
+
+
+def _text(error: psycopg.Error) -> str:
+    return " ".join(str(error).split())

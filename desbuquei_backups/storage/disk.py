@@ -1,0 +1,128 @@
+"""The backup folder: nothing half-written ever bears a final name, and one run at a time holds a database's lock."""
+
+import errno
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import FileIO
+from pathlib import Path
+
+from desbuquei_backups.core.errors import Busy, DiskError
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_PARTIAL = ".partial"
+
+
+@contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Turn an OSError about `path` into a DiskError that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            what, remedy = "the disk is full", "free space or enlarge the disk, then run again; nothing was lost"
+        elif isinstance(error, FileNotFoundError):
+            what, remedy = "it is not there", "see whether the disk is mounted"
+        else:
+            what, remedy = error.strerror or str(error), "see that the folder exists and its owner may write there"
+        raise DiskError(f"{path}: {what}", remedy=remedy) from None
+
+
+def prepare(folder: Path) -> None:
+    """Make the backup folder, for its owner alone."""
+    with disk_errors(folder):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+@contextmanager
+def aside(final: Path) -> Iterator[Path]:
+    """A path beside `final` to write to; renamed to `final` when the block ends well, removed when it does not.
+
+    The writer fsyncs the file; the rename is fsynced here. Files are readable by their owner alone.
+    """
+    partial = final.with_name(f".{final.name}{_PARTIAL}")
+    with disk_errors(partial):
+        os.close(os.open(partial, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600))
+    try:
+        yield partial
+        with disk_errors(final):
+            partial.rename(final)
+            _sync_folder(final.parent)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_file(final: Path, content: bytes) -> None:
+    """Write a small file whole, or not at all."""
+    with aside(final) as partial, disk_errors(partial), partial.open("wb", buffering=0) as file:
+        write_all(file, content)
+        os.fsync(file.fileno())
+
+
+def remove_abandoned(folder: Path) -> list[str]:
+    """Remove what killed runs left half-written; to be called under the lock. Returns the names."""
+    with disk_errors(folder):
+        left = [path for path in folder.glob(f".*{_PARTIAL}") if path.is_file()]
+        for path in left:
+            path.unlink(missing_ok=True)
+    return [path.name for path in left]
+
+
+def set_aside(path: Path, reason: str) -> Path:
+    """Move a file that is not what it should be out of the way, under a name that says why; nothing is deleted."""
+    folder = path.parent / "rejected"
+    with disk_errors(folder):
+        folder.mkdir(mode=0o700, exist_ok=True)
+        target = folder / f"{path.name}.{reason}-{time.time_ns()}"
+        path.rename(target)
+        _sync_folder(path.parent)
+    return target
+
+
+@contextmanager
+def lock(folder: Path, database: str, *, doing: str, wait_seconds: float) -> Iterator[None]:
+    """Hold the database's lock, which dies with the process. Busy, naming the holder, after `wait_seconds`."""
+    prepare(folder)
+    path = folder / f".{database}.lock"
+    with disk_errors(path):
+        descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        deadline = time.monotonic() + wait_seconds
+        while not _try_lock(descriptor):
+            if time.monotonic() >= deadline:
+                holder = os.pread(descriptor, 4096, 0).decode(errors="replace").strip() or "another run"
+                raise Busy(
+                    f"{database} is busy: {holder}", remedy="wait for it to end; if its process hangs, end that process"
+                )
+            time.sleep(0.2)
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, json.dumps({"pid": os.getpid(), "doing": doing}).encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def write_all(file: FileIO, data: bytes) -> None:
+    """Write all of `data` to an unbuffered file: a raw write may take only a part."""
+    view = memoryview(data)
+    while view:
+        view = view[file.write(view) :]
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

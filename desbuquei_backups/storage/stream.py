@@ -1,0 +1,127 @@
+"""The one pass: compress, hash and write bytes as they come, and read them back the same way."""
+
+import hashlib
+import os
+import queue
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from io import FileIO
+from pathlib import Path
+from typing import cast
+
+from isal import isal_zlib
+
+from desbuquei_backups.core.errors import IntegrityError
+from desbuquei_backups.storage.disk import disk_errors, write_all
+
+CHUNK = 1024 * 1024
+_ZLIB_ERROR: type[Exception] = cast("type[Exception]", isal_zlib.error)  # its stubs do not say so
+OTHER_COPY = "use the copy in the other place (disk or S3); `desbuquei verify` says which one is whole"
+_AHEAD = 8  # chunks between the reader and the compressor: enough to keep both busy, little to hold
+
+
+@dataclass(frozen=True, slots=True)
+class Checksums:
+    """What a file's bytes are: their number and digests. `plain_size` is the bytes before compression."""
+
+    size: int
+    plain_size: int
+    md5: str
+    sha256: str
+
+
+def write_gzip(chunks: Iterable[bytes], path: Path) -> Checksums:
+    """Write `chunks` to `path` as gzip (ISA-L, level 1), hashing what is written; fsynced when it returns.
+
+    The compressor runs in a thread of its own beside whoever makes the chunks. An error from the chunks, or DiskError
+    from the disk, leaves what was written for the caller to remove.
+    """
+    waiting: queue.Queue[bytes | None] = queue.Queue(_AHEAD)
+    sink = _GzipSink(path, waiting)
+    worker = threading.Thread(target=sink.run, name="compress", daemon=True)
+    worker.start()
+    try:
+        for chunk in chunks:
+            if sink.failure is not None:
+                break
+            waiting.put(chunk)
+    finally:
+        waiting.put(None)
+        worker.join()
+    if sink.failure is not None:
+        raise sink.failure
+    return sink.checksums()
+
+
+class _GzipSink:
+    """Takes chunks from a queue until None. After a failure it goes on emptying the queue, so nobody waits for ever."""
+
+    def __init__(self, path: Path, waiting: "queue.Queue[bytes | None]") -> None:
+        self.path, self._waiting = path, waiting
+        self._md5, self._sha256 = hashlib.md5(usedforsecurity=False), hashlib.sha256()
+        self._size = self._plain_size = 0
+        self.failure: BaseException | None = None
+
+    def checksums(self) -> Checksums:
+        return Checksums(self._size, self._plain_size, self._md5.hexdigest(), self._sha256.hexdigest())
+
+    def run(self) -> None:
+        try:
+            with disk_errors(self.path), self.path.open("wb", buffering=0) as file:
+                self._run(file)
+        except BaseException as error:  # noqa: BLE001 - raised again by the thread that waits
+            self.failure = error
+            while self._waiting.get() is not None:
+                pass
+
+    def _run(self, file: FileIO) -> None:
+        compressor = isal_zlib.compressobj(1, wbits=31)
+        while (chunk := self._waiting.get()) is not None:
+            self._plain_size += len(chunk)
+            self._write(file, compressor.compress(chunk))
+        self._write(file, compressor.flush())
+        os.fsync(file.fileno())
+
+    def _write(self, file: FileIO, data: bytes) -> None:
+        if data:
+            write_all(file, data)
+            self._size += len(data)
+            self._md5.update(data)
+            self._sha256.update(data)
+
+
+def checksums_of(path: Path, *, plain_size: int, progress: Callable[[int], None] = lambda _: None) -> Checksums:
+    """Read `path` back from disk and hash it; `plain_size` is taken over as given."""
+    md5, sha256, size = hashlib.md5(usedforsecurity=False), hashlib.sha256(), 0
+    with disk_errors(path), path.open("rb", buffering=0) as file:
+        while chunk := file.read(CHUNK):
+            md5.update(chunk)
+            sha256.update(chunk)
+            size += len(chunk)
+            progress(len(chunk))
+    return Checksums(size, plain_size, md5.hexdigest(), sha256.hexdigest())
+
+
+def read_gzip(chunks: Iterable[bytes], *, name: str) -> Iterator[bytes]:
+    """The plain bytes of one gzip member given by `chunks`; IntegrityError if it is cut off, damaged or followed."""
+    inflater = isal_zlib.decompressobj(wbits=31)
+    try:
+        for chunk in chunks:
+            # At most 4 MiB at a time: a megabyte of gzip may hold a thousand.
+            while plain := inflater.decompress(chunk, 4 * CHUNK):
+                yield plain
+                chunk = inflater.unconsumed_tail
+    except _ZLIB_ERROR as error:
+        raise IntegrityError(f"{name} is damaged: {error}", remedy=OTHER_COPY) from None
+    if not inflater.eof or inflater.unused_data:
+        raise IntegrityError(
+            f"{name} is {'followed by foreign bytes' if inflater.eof else 'cut off'}", remedy=OTHER_COPY
+        )
+
+
+def read_file(path: Path) -> Iterator[bytes]:
+    """The bytes of a file, by chunks."""
+    with disk_errors(path), path.open("rb", buffering=0) as file:
+        while chunk := file.read(CHUNK):
+            yield chunk
