@@ -1,6 +1,7 @@
 """Source against restored copy: three verdicts, told apart."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import difflib
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -25,23 +26,44 @@ class Finding:
 
 
 def compare(
-    source: Mapping[str, object], restored: Mapping[str, object], uncompared: Mapping[str, str]
+    source: Mapping[str, object],
+    restored: Mapping[str, object],
+    uncompared: Mapping[str, str],
+    *,
+    shown: Callable[[object], str] = str,
+    difference: Callable[[object, object], str] = lambda left, right: "differs",  # noqa: ARG005
 ) -> list[Finding]:
     """Each subject of either side, in order; `uncompared` says which cannot be compared, and why.
 
-    A subject that is on one side only differs, and so does one whose value is None: nothing unknown is equal.
+    A subject that is on one side only differs, and so does one whose value is None: nothing unknown is equal. `shown`
+    writes a value for a person, `difference` says how two of them differ.
     """
     findings = []
     for subject in sorted({*source, *restored, *uncompared}):
         left, right = source.get(subject), restored.get(subject)
         if subject in uncompared:
             verdict, why = Verdict.UNCOMPARED, uncompared[subject]
-        elif left is not None and left == right:
+        elif left is None or right is None:
+            verdict = Verdict.DIFFERS
+            why = "not in the source" if left is None else "not in the restored copy"
+        elif left == right:
             verdict, why = Verdict.MATCHES, ""
         else:
-            verdict, why = Verdict.DIFFERS, _difference(left, right)
-        findings.append(Finding(subject, _text(left), _text(right), verdict, why))
+            verdict, why = Verdict.DIFFERS, difference(left, right)
+        texts = [None if value is None else shown(value) for value in (left, right)]
+        findings.append(Finding(subject, texts[0], texts[1], verdict, why))
     return findings
+
+
+def rows_apart(left: object, right: object) -> str:
+    """`-3 rows`: how many rows the right count has more than the left."""
+    return f"{int(str(right)) - int(str(left)):+,} rows"
+
+
+def lines_apart(left: object, right: object) -> str:
+    """The lines in which two texts differ, as a unified diff without its head."""
+    lines = difflib.unified_diff(str(left).splitlines(), str(right).splitlines(), lineterm="", n=1)
+    return "\n".join(list(lines)[2:])
 
 
 def overall(findings: Iterable[Finding]) -> Verdict:
@@ -60,17 +82,3 @@ def tally(findings: Sequence[Finding]) -> str:
     return (
         ", ".join(f"{counts[verdict]:,} {words[verdict]}" for verdict in words if counts[verdict]) or "nothing compared"
     )
-
-
-def _text(value: object) -> str | None:
-    return None if value is None else str(value)
-
-
-def _difference(left: object, right: object) -> str:
-    if left is None:
-        return "not in the source"
-    if right is None:
-        return "not in the restored copy"
-    if isinstance(left, int) and isinstance(right, int):
-        return f"{right - left:+,} rows"
-    return "differs"

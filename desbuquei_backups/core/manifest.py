@@ -38,17 +38,18 @@ class FileFacts(_Frozen):
 
 
 class TableFacts(_Frozen):
-    """A table's exact row count and content fingerprint in the dump's snapshot; None: not counted, see left_out."""
+    """A table's exact row count and content fingerprint in the dump's snapshot.
 
-    schema_name: str
-    name: str
+    `identity` is quoted as SQL has it; a partitioned table stands for its `parts` (OIDs). `dumped_rows` were counted in
+    the dump's own bytes. None: not counted.
+    """
+
+    identity: str
+    oid: int
     rows: int | None
     fingerprint: str | None
-    oid: int
-
-    @property
-    def qualified(self) -> str:
-        return f"{self.schema_name}.{self.name}"
+    dumped_rows: int | None = None
+    parts: Sequence[int] = ()
 
 
 class SequenceFacts(_Frozen):
@@ -79,6 +80,7 @@ class Requirement(_Frozen):
     kind: Literal["extension", "collation", "locale", "relation"]
     name: str
     version: str | None = None
+    definition: str | None = None
     dependants: Sequence[DatabaseObject] = ()
 
 

@@ -8,7 +8,7 @@ import psycopg
 from psycopg import conninfo, pq
 from psycopg.rows import TupleRow
 
-from desbuquei_backups.core.errors import BackupError, ConfigurationError, SourceRefused, SourceUnreachable
+from desbuquei_backups.core.errors import BackupError, ConfigurationError, SourceError, SourceRefused, SourceUnreachable
 
 Connection = psycopg.Connection[TupleRow]
 
@@ -116,10 +116,12 @@ def explained(doing: str) -> Iterator[None]:
         ) from None
     except (psycopg.errors.InsufficientPrivilege, psycopg.errors.UndefinedFunction) as error:
         raise SourceRefused(f"{doing}: {_text(error)}", remedy="grant the role what is missing") from None
-    except psycopg.Error as error:
+    except psycopg.OperationalError as error:
         raise SourceUnreachable(
             f"{doing}: {_text(error)}", remedy="look at the server's log; run again when it answers"
         ) from None
+    except psycopg.Error as error:
+        raise SourceError(f"{doing}: {_text(error)}", remedy="look at the server's log") from None
 
 
 def _meaning(error: psycopg.Error, parameters: Mapping[str, Any], setting: str) -> BackupError:

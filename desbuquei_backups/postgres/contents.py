@@ -1,6 +1,6 @@
 """What a database holds, as pg_dump carries it: tables and their exact counts and fingerprints, in one snapshot."""
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import LiteralString
 
@@ -10,8 +10,10 @@ from desbuquei_backups.core.manifest import LargeObjectFacts, SequenceFacts, Tab
 from desbuquei_backups.postgres.connection import Connection, explained
 
 # Relations whose rows pg_dump writes. A member of an extension is carried only as far as its extconfig says.
+PG_CLASS = 1259  # the OID of the catalog of relations
+
 _RELATIONS = """
-select c.oid, n.nspname, c.relname, c.relkind::text,
+select c.oid, n.nspname, c.relname, quote_ident(n.nspname) || '.' || quote_ident(c.relname), c.relkind::text,
        c.relispartition,
        coalesce((select r.oid from pg_partition_ancestors(c.oid) with ordinality p(relid, depth)
                  join pg_class r on r.oid = p.relid order by depth desc limit 1), c.oid) as root,
@@ -45,6 +47,7 @@ class Relation:
     oid: int
     schema: str
     name: str
+    identity: str
     kind: str
     is_partition: bool
     root: int
@@ -52,10 +55,6 @@ class Relation:
     hides_rows: bool
     condition: LiteralString | None
     columns: Sequence[str]
-
-    @property
-    def identity(self) -> str:
-        return f"{self.schema}.{self.name}"
 
     @property
     def quoted(self) -> sql.Identifier:
@@ -94,12 +93,16 @@ def compared(carried: Sequence[Relation]) -> list[Relation]:
     return [
         relation
         for relation in carried
-        if (relation.kind == "r" and relation.root not in whole) or relation.oid in whole
+        if relation.readable and ((relation.kind == "r" and relation.root not in whole) or relation.oid in whole)
     ]
 
 
 def measure(
-    connection: Connection, tables: Sequence[Relation], *, done: Callable[[Relation], None] = lambda _: None
+    connection: Connection,
+    tables: Sequence[Relation],
+    *,
+    parts: Mapping[int, Sequence[int]],
+    done: Callable[[Relation], None] = lambda _: None,
 ) -> list[TableFacts]:
     """Exact row counts and content fingerprints, in the snapshot and with the pinned session of `connection`."""
     facts = []
@@ -114,13 +117,15 @@ def measure(
             row=row_text,
             only=sql.SQL("" if table.kind == "p" else "only "),
             name=table.quoted,
-            where=sql.SQL(table.condition or ""),  # the extension's own text
+            where=sql.SQL(table.condition or ""),
         )
         with explained(f"counting {table.identity}"):
             row = connection.execute(query).fetchone()
         assert row is not None
         facts.append(
-            TableFacts(schema_name=table.schema, name=table.name, rows=row[0], fingerprint=row[1], oid=table.oid)
+            TableFacts(
+                identity=table.identity, oid=table.oid, rows=row[0], fingerprint=row[1], parts=parts.get(table.oid, ())
+            )
         )
         done(table)
     return facts
@@ -178,6 +183,10 @@ def unreadable_large_objects(connection: Connection) -> int:
     return row[0] if row else 0
 
 
-def leaf_roots(carried: Iterable[Relation], counted: Collection[int]) -> dict[int, int]:
-    """For each table that a dump has rows of: the table it is counted in, by OID."""
-    return {r.oid: r.root if r.root in counted else r.oid for r in carried if r.kind == "r"}
+def parts_of(carried: Iterable[Relation], counted: Iterable[Relation]) -> dict[int, list[int]]:
+    """For each counted partitioned table: the OIDs of the partitions below it that have rows of their own."""
+    whole: dict[int, list[int]] = {table.oid: [] for table in counted if table.kind == "p"}
+    for relation in carried:
+        if relation.kind == "r" and relation.root in whole:
+            whole[relation.root].append(relation.oid)
+    return whole

@@ -40,11 +40,12 @@ class Entry:
 
 @dataclass(slots=True)
 class Found:
-    """What was seen in a dump: by table OID, the rows of its COPY blocks; the sequences; the DDL, if asked for."""
+    """What was seen: by table OID, the rows of its COPY blocks; sequences; views refreshed; DDL if asked for."""
 
     rows: dict[int, int] = field(default_factory=dict)
     sequences: list[SequenceFacts] = field(default_factory=list)
     ddl: list[tuple[Entry, str]] = field(default_factory=list)
+    refreshed: list[Entry] = field(default_factory=list)
     complete: bool = False
 
 
@@ -76,7 +77,7 @@ class PlainDumpReader:
         self._text: list[bytes] = []
         self._tablespace = b""
         self._restrict = self._unrestrict = b""
-        self._footer = False
+        self._begun = self._footer = False
 
     def feed(self, chunk: bytes) -> list[bytes]:
         self._passed, position = [], 0
@@ -149,7 +150,7 @@ class PlainDumpReader:
             schema=named[2],
             owner=named[3],
         )
-        self._kept, self._footer = self._keep(self._entry), False
+        self._kept, self._begun, self._footer = self._keep(self._entry), True, False
         if self._kept:
             self._pass(header)
         self._header = []
@@ -163,9 +164,10 @@ class PlainDumpReader:
         session = line.startswith(_SESSION)
         if self._kept or session:
             self._pass(line)
-        if line.startswith(b"\\restrict "):
+        # The same words inside an entry, in a function's body say, are not pg_dump's own.
+        if line.startswith(b"\\restrict ") and not self._begun:
             self._restrict = line.split()[1]
-        elif line.startswith(b"\\unrestrict "):
+        elif line.startswith(b"\\unrestrict ") and self._footer:
             self._unrestrict = line.split()[1]
         elif line.strip():
             self._footer = False
@@ -187,6 +189,8 @@ class PlainDumpReader:
         entry, self._text, text = self._entry, [], b"".join(self._text).decode(errors="replace").strip()
         if entry is None:
             return
+        if entry.kind == "MATERIALIZED VIEW DATA":
+            self.found.refreshed.append(entry)
         if entry.kind == "SEQUENCE SET" and (found := _SETVAL.search(text)):
             name = found[1].replace("''", "'")
             self.found.sequences.append(

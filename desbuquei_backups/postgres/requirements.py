@@ -1,6 +1,7 @@
 """What a server must have to hold a backup, and what cannot be restored where it has not."""
 
 from collections.abc import Sequence
+from typing import LiteralString
 
 from desbuquei_backups.core.manifest import DatabaseObject, Requirement
 from desbuquei_backups.postgres.connection import Connection, explained
@@ -64,13 +65,8 @@ def requirements(connection: Connection, left_out: Sequence[tuple[int, str]]) ->
             ).fetchall()
         ]
         found += [
-            Requirement(kind="collation", name=name, version=provider, dependants=dependants)
-            for oid, name, provider in connection.execute(
-                "select c.oid, quote_ident(nspname) || '.' || quote_ident(collname), collprovider::text "
-                "from pg_collation c join pg_namespace n on n.oid = c.collnamespace "
-                "where collprovider in ('i', 'c') and collname not in ('C', 'POSIX') and exists (select from pg_depend "
-                "where refclassid = 'pg_collation'::regclass and refobjid = c.oid and deptype = 'n') order by 2"
-            ).fetchall()
+            Requirement(kind="collation", name=name, definition=definition, dependants=dependants)
+            for oid, name, definition in connection.execute(_collations(connection)).fetchall()
             if (dependants := _needed_by(connection, "pg_collation", oid))
         ]
         found += [
@@ -84,6 +80,23 @@ def requirements(connection: Connection, left_out: Sequence[tuple[int, str]]) ->
             )
         )
     return found
+
+
+def _collations(connection: Connection) -> LiteralString:
+    """The query for collations that some object depends on: OID, quoted name, and the options that create its like."""
+    version = connection.info.server_version
+    locale: LiteralString = (
+        "colllocale" if version >= 170000 else "colliculocale" if version >= 150000 else "collcollate"
+    )
+    return (
+        "select c.oid, quote_ident(nspname) || '.' || quote_ident(collname), "  # noqa: S608 - the column is one of three
+        "case collprovider when 'i' then format('provider = icu, deterministic = %L, locale = %L', "
+        "collisdeterministic, " + locale + ") "
+        "else format('provider = libc, lc_collate = %L, lc_ctype = %L', collcollate, collctype) end "
+        "from pg_collation c join pg_namespace n on n.oid = c.collnamespace "
+        "where collprovider in ('i', 'c') and collname not in ('C', 'POSIX') and exists (select from pg_depend "
+        "where refclassid = 'pg_collation'::regclass and refobjid = c.oid and deptype = 'n') order by 2"
+    )
 
 
 def _needed_by(connection: Connection, catalog: str, oid: int) -> list[DatabaseObject]:

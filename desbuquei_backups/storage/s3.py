@@ -59,9 +59,9 @@ class StoredObject:
 
 
 class Bucket:
-    """A bucket and prefix, `s3://bucket/prefix`, reached with the standard AWS_* settings."""
+    """A bucket and prefix, `s3://bucket/prefix`, reached with the AWS_* settings, or those in `environment`."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, environment: Mapping[str, str] | None = None) -> None:
         parts = urlsplit(url)
         if parts.scheme != "s3" or not parts.netloc or "@" in parts.netloc or parts.query:
             raise ConfigurationError(
@@ -69,6 +69,7 @@ class Bucket:
                 remedy="write it like s3://bucket or s3://bucket/prefix; credentials belong in AWS_* variables",
             )
         self.name, self.prefix = parts.netloc, parts.path.strip("/")
+        self._environment = environment or {}
 
     def uri(self, key: str) -> str:
         return f"s3://{self.name}/{self._key(key)}"
@@ -89,7 +90,14 @@ class Bucket:
             max_pool_connections=_PARTS_AT_ONCE + 2,
         )
         with self._errors("reaching the bucket"):
-            return boto3.client("s3", config=config)
+            return boto3.client(
+                "s3",
+                config=config,
+                aws_access_key_id=self._environment.get("AWS_ACCESS_KEY_ID"),
+                aws_secret_access_key=self._environment.get("AWS_SECRET_ACCESS_KEY"),
+                endpoint_url=self._environment.get("AWS_ENDPOINT_URL_S3"),
+                region_name=self._environment.get("AWS_REGION"),
+            )
 
     def check(self) -> None:
         """StoreError unless the bucket exists and may be read."""

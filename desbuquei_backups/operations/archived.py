@@ -1,0 +1,35 @@
+"""Read a file of a backup back from S3, decompressed, and refuse it at its end if it is not what was archived."""
+
+import hashlib
+from collections.abc import Callable, Iterator
+
+from desbuquei_backups.core.errors import IntegrityError
+from desbuquei_backups.core.manifest import Manifest, Role
+from desbuquei_backups.storage.catalog import key_of
+from desbuquei_backups.storage.s3 import Bucket
+from desbuquei_backups.storage.stream import read_gzip
+
+
+def read_archived(
+    bucket: Bucket, manifest: Manifest, role: Role, *, progress: Callable[[int], None] = lambda _: None
+) -> Iterator[bytes]:
+    """The plain bytes of one file of an archived backup.
+
+    IntegrityError if the object is damaged or another one, at the latest when all of it was read; NotFound; StoreError.
+    """
+    file = manifest.file(role)
+    digest = hashlib.sha256()
+
+    def hashed() -> Iterator[bytes]:
+        for chunk in bucket.read(key_of(manifest, file.name)):
+            digest.update(chunk)
+            progress(len(chunk))
+            yield chunk
+
+    yield from read_gzip(hashed(), name=file.name)
+    if digest.hexdigest() != file.sha256:
+        raise IntegrityError(
+            f"{bucket.uri(key_of(manifest, file.name))} is not what was archived: its SHA-256 is {digest.hexdigest()}, "
+            f"the manifest says {file.sha256}",
+            remedy="find out who altered it; restore from the copy on disk, or from another backup",
+        )

@@ -1,0 +1,269 @@
+"""Take a backup: a dump of one snapshot, counted and fingerprinted in that same snapshot."""
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from desbuquei_backups.core.errors import IntegrityError, SlotError, SourceUnreachable, StoreError
+from desbuquei_backups.core.manifest import FINGERPRINT, FileFacts, LargeObjectFacts, Manifest, Role, TableFacts
+from desbuquei_backups.core.slots import Slot, SlotState
+from desbuquei_backups.operations import verify
+from desbuquei_backups.operations.records import record, record_failures
+from desbuquei_backups.operations.settings import DATABASE_URL
+from desbuquei_backups.operations.site import Site
+from desbuquei_backups.operations.survey import Survey, survey
+from desbuquei_backups.postgres import connection as pg
+from desbuquei_backups.postgres import contents, logical, server
+from desbuquei_backups.postgres.plain_dump import Found, PlainDumpReader
+from desbuquei_backups.postgres.programs import Programs, choose
+from desbuquei_backups.postgres.requirements import requirements
+from desbuquei_backups.storage import catalog, disk
+from desbuquei_backups.storage.stream import write_gzip
+
+_SETTLING = 5  # how often tables may come and go between listing and locking before we give up
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A backup that is on disk or in S3. `reused`: it was there already, and was verified again."""
+
+    manifest: Manifest
+    reused: bool
+    where: str
+
+
+def take_dump(site: Site, slot: Slot, *, measured: bool = True) -> Taken:
+    """Fill an open slot with a dump, or verify what fills it already.
+
+    A dump that fails verification is taken anew while its slot is open, and the bad file set aside. `measured=False`
+    leaves out counts and fingerprints, for measuring what they cost. Raises any BackupError; a closed empty slot is a
+    SlotError: a backup cannot be taken in the past.
+    """
+    with site.locked(slot.backup_id, "dump"), record_failures(site, slot):
+        state = site.state(slot)
+        if state is SlotState.FUTURE:
+            raise SlotError("the slot is not due yet", remedy=f"wait until {slot.due:%Y-%m-%d %H:%M:%S} UTC")
+        if (there := _already_there(site, slot, may_retake=state is SlotState.OPEN)) is not None:
+            return there
+        if state is SlotState.CLOSED:
+            raise SlotError(
+                "the slot is closed and empty: a backup cannot be taken in the past, this recovery point was missed",
+                remedy=f"fill the slot that is open now: {site.open_slot(slot.tier).key}",
+            )
+        disk.prepare(site.settings.folder)
+        return Taken(_Dump(site, slot, measured=measured).take(), reused=False, where="disk")
+
+
+def _already_there(site: Site, slot: Slot, *, may_retake: bool) -> Taken | None:
+    folder = site.settings.folder
+    found = catalog.on_disk(folder, slot.backup_id)
+    if found is not None:
+        site.progress.stage("verifying what is there", found.manifest.size)
+        faults = verify.faults_on_disk(folder, found.manifest, progress=site.progress.advance)
+        if not faults:
+            return Taken(found.manifest, reused=True, where="disk")
+        if not may_retake:
+            raise IntegrityError("; ".join(faults), remedy="the slot is closed: use the copy in S3 (verify --remote)")
+    archived = _archived(site, slot)
+    if archived is not None:
+        # What S3 holds is the backup; a copy on disk that is missing or bad does not make another one of it.
+        return Taken(archived, reused=True, where="S3")
+    if found is not None:
+        for name in [file.name for file in found.manifest.files]:
+            if (folder / name).exists():
+                disk.set_aside(folder / name, "does-not-verify")
+        for path in (catalog.manifest_path(folder, slot.backup_id), catalog.draft_path(folder, slot.backup_id)):
+            if path.exists():
+                disk.set_aside(path, "of-a-bad-dump")
+    return None
+
+
+def _archived(site: Site, slot: Slot) -> Manifest | None:
+    try:
+        return catalog.in_bucket(site.bucket, slot.tier, slot.backup_id)
+    except StoreError:
+        return None  # an outage of S3 must not keep the dump from being taken
+
+
+@dataclass
+class _Dump:
+    """One dump being taken."""
+
+    site: Site
+    slot: Slot
+    measured: bool
+    seconds: dict[str, float] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+    def take(self) -> Manifest:
+        begun = time.monotonic()
+        url = self.site.settings.database_url
+        self.site.progress.stage("looking at the database")
+        server.refuse_transaction_pooler(url, setting=DATABASE_URL)
+        with pg.connect(url, setting=DATABASE_URL) as connection, pg.explained("taking the snapshot"):
+            pg.pin(connection)
+            programs = self._programs(connection)
+            with self._snapshot(connection) as (snapshot, taken_at, seen):
+                manifest = self._dump(connection, programs, snapshot, taken_at, seen)
+        manifest = manifest.model_copy(update={"duration_seconds": round(time.monotonic() - begun, 3)})
+        disk.write_file(catalog.draft_path(self.folder, self.slot.backup_id), manifest.to_bytes())
+        record(self.site, manifest, status="success")
+        return manifest
+
+    @property
+    def folder(self) -> Path:
+        return self.site.settings.folder
+
+    def _programs(self, connection: pg.Connection) -> Programs:
+        major = connection.info.server_version // 10000
+        programs = choose(major)
+        if programs.major > major:
+            self.warnings.append(
+                f"taken with pg_dump {programs.version} from PostgreSQL {major}: "
+                f"it restores on PostgreSQL {programs.major} or newer"
+            )
+        return programs
+
+    @contextmanager
+    def _snapshot(self, connection: pg.Connection) -> Iterator[tuple[str, datetime, Survey]]:
+        """Lock every table, then take the snapshot, then see that the tables are still the ones that were locked."""
+        lock_timeout_ms = int(self.site.policy.lock_timeout.total_seconds() * 1000)
+        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        connection.read_only = True
+        platform = server.platform(connection)
+        for _ in range(_SETTLING):
+            before = survey(connection, platform)
+            try:
+                with connection.transaction():
+                    contents.lock(connection, before.readable, timeout_ms=lock_timeout_ms)
+                    row = connection.execute("select pg_export_snapshot(), statement_timestamp()").fetchone()
+                    assert row is not None
+                    after = survey(connection, platform)
+                    if before.oids == after.oids:
+                        yield row[0], row[1], after
+                        return
+            except psycopg.errors.UndefinedTable:
+                continue
+        raise SourceUnreachable(
+            "tables come and go faster than they can be locked", remedy="run again when the migration is over"
+        )
+
+    def _dump(
+        self, connection: pg.Connection, programs: Programs, snapshot: str, taken_at: datetime, seen: Survey
+    ) -> Manifest:
+        parameters = pg.parse(self.site.settings.database_url, setting=DATABASE_URL)
+        facts = server.facts(connection, seen.platform)
+        needed = requirements(connection, seen.excluded_relations)
+        with self._timed("dump"):
+            file, found = self._write_dump(connection, programs, parameters, snapshot, seen)
+        tables, large_objects = self._measure(connection, seen, found)
+        with self._timed("globals"):
+            files = [file, *self._write_extras(programs, parameters, seen)]
+        return Manifest(
+            backup_id=self.slot.backup_id,
+            tier=self.slot.tier,
+            slot=self.slot.due,
+            taken_at=taken_at,
+            duration_seconds=0,
+            stage_seconds=self.seconds,
+            database=self.site.policy.database,
+            server=facts,
+            tools={"pg_dump": programs.version, "psql": programs.version},
+            files=files,
+            fingerprint=FINGERPRINT if self.measured else None,
+            tables=tables,
+            sequences=found.sequences,
+            large_objects=large_objects,
+            requirements=needed,
+            left_out=seen.left_out,
+            warnings=self.warnings,
+        )
+
+    def _write_dump(
+        self,
+        connection: pg.Connection,
+        programs: Programs,
+        parameters: Mapping[str, Any],
+        snapshot: str,
+        seen: Survey,
+    ) -> tuple[FileFacts, Found]:
+        row = connection.execute("select pg_database_size(current_database())").fetchone()
+        self.site.progress.stage("dumping", row[0] if row else None)
+        reader = PlainDumpReader(passing=False, count_rows=self.measured)
+
+        def watched() -> Iterator[bytes]:
+            for chunk in logical.dump(
+                programs,
+                parameters,
+                snapshot=snapshot,
+                exclude=seen.exclude_patterns,
+                lock_timeout_ms=int(self.site.policy.lock_timeout.total_seconds() * 1000),
+                table_begun=lambda _: None,
+                warnings=self.warnings,
+            ):
+                reader.feed(chunk)
+                self.site.progress.advance(len(chunk))
+                yield chunk
+            reader.finish()
+            if not reader.found.complete:
+                raise IntegrityError(
+                    "pg_dump ended well, but its footer is missing: the dump is not whole",
+                    remedy="run again; look at the server's log if it happens twice",
+                )
+
+        return self._write(Role.DUMP, "sql.gz", watched()), reader.found
+
+    def _measure(
+        self, connection: pg.Connection, seen: Survey, found: Found
+    ) -> tuple[list[TableFacts], LargeObjectFacts | None]:
+        if not self.measured:
+            return [], None
+        with self._timed("counts and fingerprints"):
+            self.site.progress.stage("counting and fingerprinting", len(seen.counted), unit="tables")
+            parts = contents.parts_of(seen.carried, seen.counted)
+            counted = contents.measure(
+                connection, seen.counted, parts=parts, done=lambda _: self.site.progress.advance(1)
+            )
+            large_objects = contents.large_objects(connection)
+        tables = [
+            facts.model_copy(
+                update={"dumped_rows": sum(found.rows.get(oid, 0) for oid in (facts.parts or (facts.oid,)))}
+            )
+            for facts in counted
+        ]
+        return tables, large_objects
+
+    def _write_extras(self, programs: Programs, parameters: Mapping[str, Any], seen: Survey) -> list[FileFacts]:
+        self.site.progress.stage("roles and the database's own properties")
+        return [
+            self._write(
+                Role.GLOBALS,
+                "globals.sql.gz",
+                logical.globals_(programs, parameters, passwords=seen.passwords_readable),
+            ),
+            self._write(
+                Role.DATABASE,
+                "database.sql.gz",
+                logical.database_properties(programs, parameters, exclude=seen.exclude_patterns),
+            ),
+        ]
+
+    def _write(self, role: Role, suffix: str, chunks: Iterator[bytes]) -> FileFacts:
+        name = f"{self.slot.backup_id}.{suffix}"
+        with disk.aside(self.folder / name) as partial:
+            sums = write_gzip(chunks, partial)
+        return FileFacts(
+            name=name, role=role, size=sums.size, plain_size=sums.plain_size, md5=sums.md5, sha256=sums.sha256
+        )
+
+    @contextmanager
+    def _timed(self, stage: str) -> Iterator[None]:
+        begun = time.monotonic()
+        yield
+        self.seconds[stage] = round(time.monotonic() - begun, 3)

@@ -1,0 +1,223 @@
+"""Prove a backup: restore it from S3 on a server that has never seen the source, and compare everything."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import psycopg
+
+from desbuquei_backups.core.comparison import Finding, Verdict, compare, lines_apart, overall, rows_apart
+from desbuquei_backups.core.errors import NotFound
+from desbuquei_backups.core.manifest import FINGERPRINT, LargeObjectFacts, Manifest, Role, SequenceFacts, TableFacts
+from desbuquei_backups.core.slots import Slot
+from desbuquei_backups.operations import records
+from desbuquei_backups.operations.archived import read_archived
+from desbuquei_backups.operations.loading import Around, load, property_statements
+from desbuquei_backups.operations.schema import ddl_by_label, label
+from desbuquei_backups.operations.scratch import Scratch, scratch_database
+from desbuquei_backups.operations.settings import RESTORE_URL
+from desbuquei_backups.operations.site import Site, naming
+from desbuquei_backups.postgres import connection as pg
+from desbuquei_backups.postgres import contents, logical
+from desbuquei_backups.postgres.globals import created_roles
+from desbuquei_backups.postgres.plain_dump import Found
+from desbuquei_backups.postgres.programs import Programs, choose
+from desbuquei_backups.postgres.target import Unmet
+from desbuquei_backups.storage import catalog
+
+PROPERTIES = "DATABASE PROPERTIES"
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What a restored copy showed, subject by subject, and the seconds that each stage took."""
+
+    manifest: Manifest
+    row_counts: Sequence[Finding]
+    contents: Sequence[Finding]
+    schema: Sequence[Finding]
+    lacking: Sequence[Unmet]
+    seconds: Mapping[str, float]
+    server_version: str
+
+    @property
+    def verdict(self) -> Verdict:
+        return overall([*self.row_counts, *self.contents, *self.schema])
+
+
+def prove(site: Site, slot: Slot, *, keep: bool = False) -> Proof:
+    """Restore the archived backup of `slot` into a database of its own, compare, and drop it (unless `keep`).
+
+    NotFound if it is not archived; IntegrityError if its objects are not what its manifest says; ToolFailed if psql
+    cannot restore it; TargetRefused if the restore server is the source.
+    """
+    with naming(slot.backup_id):
+        site.progress.stage("fetching the manifest")
+        manifest = catalog.in_bucket(site.bucket, slot.tier, slot.backup_id)
+        if manifest is None:
+            raise NotFound("it is not archived in S3", remedy=f"desbuquei backup {slot.tier} finishes what is missing")
+        proof = _Proving(site, manifest).prove(keep=keep)
+        records.change(site, slot.backup_id, recovery_tested=proof.verdict is not Verdict.DIFFERS)
+        return proof
+
+
+@dataclass
+class _Proving:
+    site: Site
+    manifest: Manifest
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def prove(self, *, keep: bool) -> Proof:
+        globals_script = b"".join(read_archived(self.site.bucket, self.manifest, Role.GLOBALS)).decode()
+        with scratch_database(self.site, self.manifest, created_roles(globals_script), keep=keep) as scratch:
+            around = Around(scratch.lacking)
+            with (
+                pg.connect(self.site.settings.restore_url, setting=RESTORE_URL, dbname=scratch.name) as connection,
+                pg.explained("reading the restored copy"),
+            ):
+                programs = choose(connection.info.server_version // 10000)
+                with self._timed("restore"):
+                    found = self._load(programs, scratch, around)
+                with self._timed("analyze"):
+                    connection.execute("analyze")
+                with self._timed("properties"):
+                    properties = self._properties(connection, scratch)
+                with self._timed("counts and fingerprints"):
+                    row_counts, content = self._compare_contents(connection, around)
+                with self._timed("schema"):
+                    schema = self._compare_schema(connection, programs, scratch, around, found)
+                version = connection.info.parameter_status("server_version") or ""
+        return Proof(self.manifest, row_counts, content, [*schema, properties], scratch.lacking, self.seconds, version)
+
+    def _load(self, programs: Programs, scratch: Scratch, around: Around) -> Found:
+        self.site.progress.stage("restoring from S3", self.manifest.dump.size)
+        plain = read_archived(self.site.bucket, self.manifest, Role.DUMP, progress=self.site.progress.advance)
+        return load(programs, scratch.url_parameters, plain, around)
+
+    def _properties(self, connection: pg.Connection, scratch: Scratch) -> Finding:
+        """Owner, comment, grants and settings: each statement must be one that the server takes."""
+        script = b"".join(read_archived(self.site.bucket, self.manifest, Role.DATABASE)).decode()
+        statements = property_statements(script, self.manifest, scratch.name)
+        failed = []
+        for statement in statements:
+            try:
+                connection.execute(statement.encode())
+            except psycopg.DatabaseError as error:
+                failed.append(f"{str(error).splitlines()[0]}: {statement}")
+        verdict = Verdict.UNCOMPARED if failed else Verdict.MATCHES
+        said = f"{len(statements)} statements"
+        return Finding(PROPERTIES, said, f"{len(statements) - len(failed)} taken", verdict, "\n".join(failed))
+
+    def _compare_contents(
+        self, connection: pg.Connection, around: Around
+    ) -> tuple[Sequence[Finding], Sequence[Finding]]:
+        uncompared = self._uncompared(around)
+        try:
+            pg.pin(connection, lc_monetary=self.manifest.server.lc_monetary)
+        except psycopg.errors.InvalidParameterValue:
+            pg.pin(connection)  # tables with money are among those that depend on the locale
+        with connection.transaction():
+            carried = contents.relations(connection)
+            chosen = _same_tables(carried, self.manifest.tables)
+            self.site.progress.stage("counting and fingerprinting", len(chosen), unit="tables")
+            parts = contents.parts_of(carried, chosen)
+            restored = contents.measure(connection, chosen, parts=parts, done=lambda _: self.site.progress.advance(1))
+            sequences = contents.sequences(connection, carried)
+            large_objects = contents.large_objects(connection)
+        if not self.manifest.tables and restored:
+            uncompared |= {table.identity: "the backup was taken without counts" for table in restored}
+        row_counts = compare(
+            {table.identity: table.rows for table in self.manifest.tables},
+            {table.identity: table.rows for table in restored},
+            {name: why for name, why in uncompared.items() if not name.startswith("sequence ")},
+            shown=lambda value: f"{value:,}",
+            difference=rows_apart,
+        )
+        if self.manifest.fingerprint not in (None, FINGERPRINT):
+            other = f"fingerprints were made another way: {self.manifest.fingerprint}"
+            uncompared |= {table.identity: other for table in self.manifest.tables}
+        content = compare(
+            _content(self.manifest.tables, self.manifest.sequences, self.manifest.large_objects),
+            _content(restored, sequences, large_objects if self.manifest.large_objects else None),
+            uncompared,
+        )
+        return row_counts, content
+
+    def _uncompared(self, around: Around) -> dict[str, str]:
+        """Tables and sequences that were restored around, by identity; a root is one of them if a part of it is."""
+        skipped = {entry.oid: why for entry, why in around.entries if entry.class_oid == contents.PG_CLASS}
+        found = {
+            table.identity: skipped[oid]
+            for table in self.manifest.tables
+            for oid in (table.oid, *table.parts)
+            if oid in skipped
+        }
+        by_identity = {needed.identity: each.why for each in around.lacking for needed in each.requirement.dependants}
+        names = {sequence.name for sequence in self.manifest.sequences}
+        return found | {f"sequence {name}": by_identity[name] for name in names if name in by_identity}
+
+    def _compare_schema(
+        self, connection: pg.Connection, programs: Programs, scratch: Scratch, around: Around, dumped: Found
+    ) -> list[Finding]:
+        self.site.progress.stage("comparing the schema")
+        source = ddl_by_label(dumped.ddl)
+        restored = ddl_by_label(logical.schema(programs, scratch.url_parameters).found.ddl)
+        refreshed = {f"{entry.schema}.{entry.name}" for entry in dumped.refreshed}
+        views = connection.execute(
+            "select schemaname || '.' || matviewname, schemaname, matviewname, ispopulated from pg_matviews"
+        ).fetchall()
+        for name, _, _, populated in views:
+            subject = f"MATERIALIZED VIEW {name} is populated"
+            source[subject] = "yes" if name in refreshed else "no"
+            restored[subject] = "yes" if populated else "no"
+        uncompared = {label(entry): why for entry, why in around.entries if label(entry) in source}
+        findings = compare(source, restored, uncompared, shown=_first_words, difference=lines_apart)
+        written_by = self.manifest.tools.get("pg_dump", "")
+        if written_by.split(".")[0] == str(programs.major):
+            return findings
+        # Two versions of pg_dump word the same object differently: equal text proves, different text does not disprove.
+        why = f"dumped by pg_dump {written_by}, read back by {programs.version}, which words it differently"
+        return [
+            Finding(f.subject, f.source, f.restored, Verdict.UNCOMPARED, f"{why}\n{f.why}")
+            if f.verdict is Verdict.DIFFERS
+            else f
+            for f in findings
+        ]
+
+    @contextmanager
+    def _timed(self, stage: str) -> Iterator[None]:
+        begun = time.monotonic()
+        yield
+        self.seconds[stage] = round(time.monotonic() - begun, 3)
+
+
+def _same_tables(carried: Sequence[contents.Relation], wanted: Sequence[TableFacts]) -> list[contents.Relation]:
+    """The restored tables that the manifest counts, and those that it does not know: they must not be there."""
+    names = {table.identity for table in wanted}
+    by_oid = {relation.oid: relation.identity for relation in carried}
+    known = [relation for relation in carried if relation.identity in names]
+    extra = [
+        relation
+        for relation in carried
+        if relation.kind == "r" and relation.identity not in names and by_oid.get(relation.root) not in names
+    ]
+    return known + extra
+
+
+def _content(
+    tables: Sequence[TableFacts], sequences: Sequence[SequenceFacts], large_objects: LargeObjectFacts | None
+) -> dict[str, object]:
+    found: dict[str, object] = {table.identity: table.fingerprint for table in tables}
+    for sequence in sequences:
+        called = "" if sequence.is_called else ", not yet used"
+        found[f"sequence {sequence.name}"] = f"{sequence.last_value}{called}"
+    if large_objects is not None:
+        found["large objects"] = f"{large_objects.count}: {large_objects.fingerprint}"
+    return found
+
+
+def _first_words(value: object) -> str:
+    """The beginning of a statement, on one line, for a table that a person reads."""
+    text = " ".join(str(value).split())
+    return text if len(text) <= 80 else f"{text[:79]}…"

@@ -1,0 +1,102 @@
+"""A database made for one restored copy, with the roles and tablespaces it needs; all of it is dropped afterwards."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, LiteralString
+
+import psycopg
+from psycopg import sql
+
+from desbuquei_backups.core.manifest import Manifest
+from desbuquei_backups.operations.settings import RESTORE_URL
+from desbuquei_backups.operations.site import Site
+from desbuquei_backups.postgres import target
+from desbuquei_backups.postgres.connection import Connection, connect, explained, parse
+from desbuquei_backups.postgres.target import Unmet
+
+_LOG = logging.getLogger(__name__)
+_LOCK = 0x6465736271  # one restored copy at a time on a server: they share roles and tablespaces
+_MARK = "made by desbuquei_backups for a restored copy"
+
+
+@dataclass(frozen=True, slots=True)
+class Scratch:
+    """The empty database: how to reach it, and what this server lacks for the backup."""
+
+    name: str
+    url_parameters: dict[str, Any]
+    lacking: Sequence[Unmet]
+
+
+@contextmanager
+def scratch_database(site: Site, manifest: Manifest, roles: Sequence[str], *, keep: bool = False) -> Iterator[Scratch]:
+    """A database with the source's encoding and locale where the server has them.
+
+    Only missing roles are created (NOLOGIN, no password) and missing tablespaces in place; existing ones are never
+    altered. What a killed run left is dropped first. TargetRefused if the server is the source itself.
+    """
+    url = site.settings.restore_url
+    with connect(url, setting=RESTORE_URL) as server, explained("preparing the restore server"):
+        target.refuse_source(server, manifest)
+        server.execute("select pg_advisory_lock(%s)", (_LOCK,))
+        _drop_leftovers(server)
+        name = f"copy_{manifest.backup_id}".replace("-", "_")
+        made_roles = [role for role in roles if role not in target.roles(server)]
+        made_tablespaces = [name for name in manifest.server.tablespaces if name not in target.tablespaces(server)]
+        try:
+            for role in made_roles:
+                _make(server, "role", role, sql.SQL("create role {} nologin").format(sql.Identifier(role)))
+            if made_tablespaces:
+                server.execute("set allow_in_place_tablespaces = on")
+            for space in made_tablespaces:
+                create = sql.SQL("create tablespace {} location ''").format(sql.Identifier(space))
+                _make(server, "tablespace", space, create)
+            locale_missing = target.create_database(server, name, manifest.server)
+            _mark(server, "database", name)
+            parameters = parse(url, setting=RESTORE_URL) | {"dbname": name}
+            with connect(url, setting=RESTORE_URL, dbname=name) as inside:
+                lacking = target.unmet(inside, manifest.requirements, locale_missing)
+            yield Scratch(name, parameters, lacking)
+        finally:
+            if not keep:
+                _drop(server, [name], made_roles, made_tablespaces)
+
+
+def _make(server: Connection, kind: LiteralString, name: str, create: sql.Composed) -> None:
+    server.execute(create)
+    _mark(server, kind, name)
+
+
+def _mark(server: Connection, kind: LiteralString, name: str) -> None:
+    server.execute(sql.SQL("comment on {} {} is {}").format(sql.SQL(kind), sql.Identifier(name), sql.Literal(_MARK)))
+
+
+def _drop_leftovers(server: Connection) -> None:
+    """Whatever bears our mark belongs to a run that died: nobody else holds the lock."""
+
+    def marked(query: LiteralString) -> list[str]:
+        return [name for (name,) in server.execute(query, (_MARK,)).fetchall()]
+
+    databases = marked("select datname::text from pg_database where shobj_description(oid, 'pg_database') = %s")
+    roles = marked("select rolname::text from pg_roles where shobj_description(oid, 'pg_authid') = %s")
+    spaces = marked("select spcname::text from pg_tablespace where shobj_description(oid, 'pg_tablespace') = %s")
+    if databases or roles or spaces:
+        _LOG.warning("dropping what a run that died left on the restore server: %s", [*databases, *roles, *spaces])
+    _drop(server, databases, roles, spaces)
+
+
+def _drop(server: Connection, databases: Sequence[str], roles: Sequence[str], tablespaces: Sequence[str]) -> None:
+    kinds: list[tuple[LiteralString, str]] = [("database", each) for each in databases]
+    kinds += [("tablespace", each) for each in tablespaces]
+    kinds += [("role", each) for each in roles]
+    for kind, name in kinds:
+        statement = sql.SQL("drop {} if exists {}{}").format(
+            sql.SQL(kind), sql.Identifier(name), sql.SQL(" with (force)" if kind == "database" else "")
+        )
+        try:
+            server.execute(statement)
+        except psycopg.Error as error:
+            # The mark on it lets the next restored copy drop it.
+            _LOG.warning("%s %s was made for a restored copy and could not be dropped yet: %s", kind, name, error)

@@ -1,0 +1,74 @@
+"""Where an operation works: settings, folder, bucket, clock and whoever watches, in one value."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+
+from desbuquei_backups.core.errors import BackupError
+from desbuquei_backups.core.slots import Slot, SlotState, last_due, state
+from desbuquei_backups.core.tiers import Policy, Tier
+from desbuquei_backups.operations.progress import Progress, Silent
+from desbuquei_backups.operations.settings import Settings
+from desbuquei_backups.storage import disk
+from desbuquei_backups.storage.s3 import Bucket
+
+_LOCK_WAIT_SECONDS = 3600.0
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class Site:
+    """One database's backups. `now` is passed in so that a test can move it; `lock_wait_seconds` bounds the wait."""
+
+    settings: Settings
+    now: Callable[[], datetime] = utc_now
+    progress: Progress = field(default_factory=Silent)
+    lock_wait_seconds: float = _LOCK_WAIT_SECONDS
+
+    @property
+    def policy(self) -> Policy:
+        return self.settings.policy
+
+    @cached_property
+    def bucket(self) -> Bucket:
+        return Bucket(self.settings.s3_url, self.settings.aws)
+
+    def tier(self, slot: Slot) -> Tier:
+        return self.policy.tier(slot.tier)
+
+    def open_slot(self, tier: str) -> Slot:
+        """The tier's slot that is open now."""
+        return Slot(tier, last_due(self.policy.tier(tier).cron, self.now()))
+
+    def state(self, slot: Slot) -> SlotState:
+        return state(slot, self.tier(slot).cron, self.now())
+
+    @contextmanager
+    def locked(self, backup_id: str, doing: str) -> Iterator[None]:
+        """Hold the database's lock, and name the backup in whatever goes wrong meanwhile."""
+        with (
+            naming(backup_id),
+            disk.lock(
+                self.settings.folder,
+                self.policy.database,
+                doing=f"{doing} of {backup_id}",
+                wait_seconds=self.lock_wait_seconds,
+            ),
+        ):
+            disk.remove_abandoned(self.settings.folder)
+            yield
+
+
+@contextmanager
+def naming(backup_id: str) -> Iterator[None]:
+    """Every error says to which backup it happened."""
+    try:
+        yield
+    except BackupError as error:
+        error.backup_id = error.backup_id or backup_id
+        raise

@@ -1,0 +1,106 @@
+"""Recompute and compare: whether a backup's bytes are still those of its manifest, on disk and in S3."""
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from desbuquei_backups.core.errors import BackupError, DiskError, NotFound
+from desbuquei_backups.core.manifest import FileFacts, Manifest, Role
+from desbuquei_backups.postgres.plain_dump import PlainDumpReader
+from desbuquei_backups.storage.catalog import key_of
+from desbuquei_backups.storage.s3 import Bucket
+from desbuquei_backups.storage.stream import checksums_of, read_file, read_gzip
+
+
+def _silent(_: int) -> None:
+    pass
+
+
+def checksum_faults(
+    folder: Path, manifest: Manifest, *, progress: Callable[[int], None] = _silent
+) -> dict[str, str | None]:
+    """For each file of the backup: what is wrong with its size, MD5 or SHA-256 as read back from disk, or None."""
+    faults: dict[str, str | None] = {}
+    for file in manifest.files:
+        try:
+            sums = checksums_of(folder / file.name, plain_size=file.plain_size, progress=progress)
+        except DiskError as error:
+            faults[file.name] = error.what
+        else:
+            faults[file.name] = difference(file, sums.size, sums.md5, sums.sha256)
+    return faults
+
+
+def faults_on_disk(folder: Path, manifest: Manifest, *, progress: Callable[[int], None] = _silent) -> list[str]:
+    """Everything wrong with a backup on disk: its checksums, and whether the dump inside is whole."""
+    wrong = [
+        f"{name} {fault}"
+        for name, fault in checksum_faults(folder, manifest, progress=progress).items()
+        if fault is not None
+    ]
+    return wrong or content_faults(manifest, lambda file: read_file(folder / file.name))
+
+
+def faults_in_bucket(bucket: Bucket, manifest: Manifest, *, progress: Callable[[int], None] = _silent) -> list[str]:
+    """Everything wrong with a backup in S3, read back whole. StoreError if the store cannot be asked."""
+    wrong = []
+
+    def hashed(file: FileFacts) -> Iterator[bytes]:
+        size, md5, sha256 = 0, hashlib.md5(usedforsecurity=False), hashlib.sha256()
+        for chunk in bucket.read(key_of(manifest, file.name)):
+            size += len(chunk)
+            md5.update(chunk)
+            sha256.update(chunk)
+            progress(len(chunk))
+            yield chunk
+        if fault := difference(file, size, md5.hexdigest(), sha256.hexdigest()):
+            wrong.append(f"{file.name} {fault}")
+
+    return content_faults(manifest, hashed) + wrong
+
+
+def content_faults(manifest: Manifest, chunks: Callable[[FileFacts], Iterable[bytes]]) -> list[str]:
+    """What is wrong inside the files: gzip that breaks off, a dump without its footer or with other row counts."""
+    faults = []
+    for file in manifest.files:
+        reader = PlainDumpReader(passing=False, count_rows=bool(manifest.tables))
+        stream = iter(chunks(file))
+        try:
+            for plain in read_gzip(stream, name=file.name):
+                if file.role is Role.DUMP:
+                    reader.feed(plain)
+        except NotFound:
+            faults.append(f"{file.name} is not there")
+            continue
+        except BackupError as error:
+            if not error.permanent:
+                raise
+            faults.append(error.what)
+            for _ in stream:  # the checksums of the rest are still wanted
+                pass
+            continue
+        if file.role is Role.DUMP:
+            reader.finish()
+            faults += dump_faults(manifest, complete=reader.found.complete, rows=reader.found.rows)
+    return faults
+
+
+def dump_faults(manifest: Manifest, *, complete: bool, rows: dict[int, int]) -> list[str]:
+    """What a dump lacks against its manifest: its footer, or rows that the snapshot had."""
+    faults = [] if complete else [f"{manifest.dump.name} does not end with pg_dump's footer"]
+    for table in manifest.tables:
+        found = sum(rows.get(oid, 0) for oid in (table.parts or (table.oid,)))
+        if found != table.rows:
+            faults.append(f"{table.identity}: the snapshot had {table.rows} rows, the dump has {found}")
+    return faults
+
+
+def difference(file: FileFacts, size: int, md5: str, sha256: str) -> str | None:
+    """How bytes with that size and those digests differ from what the manifest says of `file`; None if they do not."""
+    if size != file.size:
+        return f"has {size:,} bytes, its manifest says {file.size:,}"
+    if sha256 != file.sha256:
+        return f"has SHA-256 {sha256}, its manifest says {file.sha256}"
+    if md5 != file.md5:
+        return f"has MD5 {md5}, its manifest says {file.md5}"
+    return None

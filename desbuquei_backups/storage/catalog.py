@@ -1,0 +1,81 @@
+"""What backups there are: manifests are the truth, on disk and in the bucket."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from desbuquei_backups.core.errors import NotFound
+from desbuquei_backups.core.manifest import Manifest, manifest_name, parse_manifest
+from desbuquei_backups.storage.disk import disk_errors
+from desbuquei_backups.storage.s3 import Bucket
+
+_SUFFIX = ".manifest.json"
+
+
+def draft_path(folder: Path, backup_id: str) -> Path:
+    """Where a dump's facts wait until they are sealed in its manifest."""
+    return folder / f".{backup_id}.draft.json"
+
+
+def manifest_path(folder: Path, backup_id: str) -> Path:
+    return folder / manifest_name(backup_id)
+
+
+def key_of(manifest: Manifest, file_name: str) -> str:
+    """The key of a backup's file in the bucket, below its prefix."""
+    return f"{manifest.tier}/{file_name}"
+
+
+@dataclass(frozen=True, slots=True)
+class OnDisk:
+    """A backup as it lies in the folder: sealed by its manifest, or a draft that waits for it."""
+
+    manifest: Manifest
+    sealed: bool
+
+
+def on_disk(folder: Path, backup_id: str) -> OnDisk | None:
+    """The backup of that id in `folder`, or None; IntegrityError if its manifest cannot be read."""
+    for path, sealed in ((manifest_path(folder, backup_id), True), (draft_path(folder, backup_id), False)):
+        with disk_errors(path):
+            if path.exists():
+                return OnDisk(parse_manifest(path.read_bytes(), where=str(path)), sealed)
+    return None
+
+
+def all_on_disk(folder: Path) -> Iterator[Manifest]:
+    """Every sealed manifest in `folder`, by name."""
+    with disk_errors(folder):
+        paths = sorted(folder.glob(f"[!.]*{_SUFFIX}")) if folder.exists() else []
+    for path in paths:
+        with disk_errors(path):
+            content = path.read_bytes()
+        yield parse_manifest(content, where=str(path))
+
+
+def last_sealed(folder: Path, *, but: str) -> bytes | None:
+    """The bytes of the manifest sealed last, other than that of the backup `but`: the link before the next one."""
+    others = [manifest for manifest in all_on_disk(folder) if manifest.backup_id != but]
+    newest = max(others, key=lambda manifest: str(manifest.sealed_at), default=None)
+    if newest is None:
+        return None
+    path = manifest_path(folder, newest.backup_id)
+    with disk_errors(path):
+        return path.read_bytes()
+
+
+def in_bucket(bucket: Bucket, tier: str, backup_id: str) -> Manifest | None:
+    """The archived backup's manifest, or None. It is stored last: where it is, the whole archive is."""
+    key = f"{tier}/{manifest_name(backup_id)}"
+    try:
+        content = b"".join(bucket.read(key))
+    except NotFound:
+        return None
+    return parse_manifest(content, where=bucket.uri(key))
+
+
+def all_in_bucket(bucket: Bucket, tier: str) -> Iterator[Manifest]:
+    """Every archived manifest of a tier, by name."""
+    for key in bucket.keys(f"{tier}/"):
+        if key.endswith(_SUFFIX):
+            yield parse_manifest(b"".join(bucket.read(key)), where=bucket.uri(key))
