@@ -26,7 +26,8 @@ with recursive edge(classid, objid, refclassid, refobjid) as (
 select n.classid, n.objid, i.type, i.identity
   from needed_by n, lateral pg_identify_object(n.classid, n.objid, 0) i
  where (n.classid, n.objid) not in (select * from unnest(%(classes)s::oid[], %(objects)s::oid[]))
-   and i.identity is not null and i.type not in ('toast table', 'toast table column')
+   and i.identity is not null and i.type not in ('toast table', 'toast table column',
+                                               'operator of access method', 'function of access method')
    and coalesce(i.schema, '') not like 'pg\\_toast%%'
    and not exists (
        select from pg_depend m where m.deptype = 'e' and m.classid = n.classid and m.objid = n.objid

@@ -1,0 +1,56 @@
+"""The `desbuquei` command: each subcommand is a module beside this one, imported only when it is called."""
+
+from importlib import import_module
+from typing import Any
+
+import click
+
+from desbuquei_backups import __version__
+
+_COMMANDS = {
+    "demo": "The whole of it on embedded servers: back up, archive, restore, prove.",
+    "up": "Dagster's webserver and daemon, and embedded servers if needed.",
+    "doctor": "Check every precondition, each with its remedy.",
+    "backup": "Run a tier's job now: dump, manifest, archive, restored copy.",
+    "list": "The backups there are.",
+    "status": "Are we safe? The last good recovery point, its age, what is due next.",
+    "verify": "Recompute and compare checksums, test archives.",
+    "restore": "Restore a logical dump into an empty database.",
+}
+
+
+class _Lazy(click.Group):
+    """Lists its commands without importing any of them: `desbuquei --help` answers at once."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in _COMMANDS:
+            return None
+        command: click.Command = import_module(f"desbuquei_backups.cli.{cmd_name}_").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
+
+
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="desbuquei")
+def cli() -> None:
+    """Back up PostgreSQL to disk and S3, prove every backup by restoring it, and show that it was done.
+
+    Exit status: 0 done and true; 1 failed or found untrue; 2 bad usage or configuration. Settings come from the
+    environment and from a .env file in the working directory; `desbuquei doctor` says what is missing.
+    """
+    from dotenv import load_dotenv
+
+    load_dotenv(".env")
+
+
+def main(arguments: list[str] | None = None) -> Any:
+    """The entry point: errors are printed for a person, or as JSON where --json was asked for."""
+    from desbuquei_backups.cli.output import guarded
+
+    return guarded(lambda: cli(args=arguments, standalone_mode=False))

@@ -1,0 +1,71 @@
+"""What commands print: for a person with rich, or with --json one document on stdout and nothing else there."""
+
+import json
+import sys
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from desbuquei_backups.core.errors import BackupError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
+
+
+def console() -> "Console":
+    """Where people read: stdout. It honours NO_COLOR, and a pipe gets plain text."""
+    from rich.console import Console
+
+    return Console(highlight=False)
+
+
+def messages() -> "Console":
+    """Where progress and errors go: stderr, so that stdout stays clean."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False)
+
+
+def print_json(document: Mapping[str, Any]) -> None:
+    click.echo(json.dumps(document, ensure_ascii=False, indent=2, default=str))
+
+
+def guarded(run: Callable[[], Any]) -> int:
+    """Run a command; print what went wrong and return the exit status: 0, 1 or 2."""
+    try:
+        return int(run() or 0)
+    except BackupError as error:
+        _say(error)
+        return error.exit_status
+    except click.exceptions.Exit as done:
+        return done.exit_code
+    except click.ClickException as error:
+        error.show()
+        return 2
+    except (KeyboardInterrupt, click.Abort):
+        messages().print("stopped; nothing was left half-written", style="yellow")
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 1
+
+
+def _say(error: BackupError) -> None:
+    if "--json" in sys.argv:
+        print_json(
+            {"error": type(error).__name__, "backup_id": error.backup_id, "what": error.what, "remedy": error.remedy}
+        )
+        return
+    out = messages()
+    subject = f"{error.backup_id}: " if error.backup_id else ""
+    out.print(f"[bold red]✗[/] {_plain(subject + error.what)}", soft_wrap=True)
+    out.print(f"  [bold]What to do:[/] {_plain(error.remedy)}", soft_wrap=True)
+
+
+def _plain(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)
