@@ -70,6 +70,11 @@ def archive(site: Site, slot: Slot) -> Archived:
         return result
 
 
+def stored(site: Site, manifest: Manifest) -> dict[str, StoredObject | None]:
+    """What the store says of each file of a backup, by name."""
+    return {file.name: site.bucket.head(catalog.key_of(manifest, file.name)) for file in manifest.files}
+
+
 def _store(site: Site, manifest: Manifest, storage_class: StorageClass) -> None:
     folder = site.settings.folder
     tags = {"backup-id": manifest.backup_id, "tier": manifest.tier, "database": manifest.database}
@@ -87,13 +92,14 @@ def _store(site: Site, manifest: Manifest, storage_class: StorageClass) -> None:
 
 
 def _described(site: Site, manifest: Manifest, storage_class: StorageClass) -> list[ArchivedFile]:
+    there = stored(site, manifest)
     return [
         ArchivedFile(
             name=file.name,
             size=file.size,
             sha256=file.sha256,
             storage_class=storage_class if file.role is Role.DUMP else StorageClass.STANDARD,
-            stored=site.bucket.head(catalog.key_of(manifest, file.name)),
+            stored=there[file.name],
         )
         for file in manifest.files
     ]

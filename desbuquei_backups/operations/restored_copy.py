@@ -20,7 +20,6 @@ from desbuquei_backups.operations.settings import RESTORE_URL
 from desbuquei_backups.operations.site import Site, naming
 from desbuquei_backups.postgres import connection as pg
 from desbuquei_backups.postgres import contents, logical
-from desbuquei_backups.postgres.globals import created_roles
 from desbuquei_backups.postgres.plain_dump import Found
 from desbuquei_backups.postgres.programs import Programs, choose
 from desbuquei_backups.postgres.target import Unmet
@@ -70,7 +69,7 @@ class _Proving:
 
     def prove(self, *, keep: bool) -> Proof:
         globals_script = b"".join(read_archived(self.site.bucket, self.manifest, Role.GLOBALS)).decode()
-        with scratch_database(self.site, self.manifest, created_roles(globals_script), keep=keep) as scratch:
+        with scratch_database(self.site, self.manifest, globals_script, keep=keep) as scratch:
             around = Around(scratch.lacking)
             with (
                 pg.connect(self.site.settings.restore_url, setting=RESTORE_URL, dbname=scratch.name) as connection,
@@ -106,8 +105,8 @@ class _Proving:
             except psycopg.DatabaseError as error:
                 failed.append(f"{str(error).splitlines()[0]}: {statement}")
         verdict = Verdict.UNCOMPARED if failed else Verdict.MATCHES
-        said = f"{len(statements)} statements"
-        return Finding(PROPERTIES, said, f"{len(statements) - len(failed)} taken", verdict, "\n".join(failed))
+        counts = [f"{len(taken)} statements" for taken in (statements, statements[len(failed) :])]
+        return Finding(PROPERTIES, counts[0], counts[1], verdict, "\n".join(failed))
 
     def _compare_contents(
         self, connection: pg.Connection, around: Around
@@ -172,7 +171,7 @@ class _Proving:
             source[subject] = "yes" if name in refreshed else "no"
             restored[subject] = "yes" if populated else "no"
         uncompared = {label(entry): why for entry, why in around.entries if label(entry) in source}
-        findings = compare(source, restored, uncompared, shown=_first_words, difference=lines_apart)
+        findings = compare(source, restored, uncompared, difference=lines_apart)
         written_by = self.manifest.tools.get("pg_dump", "")
         if written_by.split(".")[0] == str(programs.major):
             return findings
@@ -215,9 +214,3 @@ def _content(
     if large_objects is not None:
         found["large objects"] = f"{large_objects.count}: {large_objects.fingerprint}"
     return found
-
-
-def _first_words(value: object) -> str:
-    """The beginning of a statement, on one line, for a table that a person reads."""
-    text = " ".join(str(value).split())
-    return text if len(text) <= 80 else f"{text[:79]}…"

@@ -1,9 +1,13 @@
 """A schema as comparable text: pg_dump's own DDL, entry by entry, less what varies without meaning."""
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable
 
 from desbuquei_backups.postgres.plain_dump import Entry
+
+# A policy's roles are written in the order of their OIDs, which is another one on every server.
+_POLICY_ROLES = re.compile(r'(?<= TO )(?:"(?:[^"]|"")+"|\w+)(?:, (?:"(?:[^"]|"")+"|\w+))+')
 
 
 def label(entry: Entry) -> str:
@@ -23,5 +27,11 @@ def ddl_by_label(ddl: Iterable[tuple[Entry, str]]) -> dict[str, object]:
         lines = text.splitlines()
         if entry.kind in ("ACL", "DEFAULT ACL"):
             lines.sort()
+        if entry.kind == "POLICY":
+            lines = [_POLICY_ROLES.sub(_sorted_roles, line) for line in lines]
         found[label(entry)].append("\n".join(lines))
     return {name: "\n".join(sorted(texts)) for name, texts in found.items()}
+
+
+def _sorted_roles(found: re.Match[str]) -> str:
+    return ", ".join(sorted(re.findall(r'"(?:[^"]|"")+"|\w+', found[0])))

@@ -14,6 +14,7 @@ from desbuquei_backups.operations.settings import RESTORE_URL
 from desbuquei_backups.operations.site import Site
 from desbuquei_backups.postgres import target
 from desbuquei_backups.postgres.connection import Connection, connect, explained, parse
+from desbuquei_backups.postgres.globals import created_roles, superusers
 from desbuquei_backups.postgres.target import Unmet
 
 _LOG = logging.getLogger(__name__)
@@ -31,11 +32,11 @@ class Scratch:
 
 
 @contextmanager
-def scratch_database(site: Site, manifest: Manifest, roles: Sequence[str], *, keep: bool = False) -> Iterator[Scratch]:
+def scratch_database(site: Site, manifest: Manifest, globals_script: str, *, keep: bool = False) -> Iterator[Scratch]:
     """A database with the source's encoding and locale where the server has them.
 
-    Only missing roles are created (NOLOGIN, no password) and missing tablespaces in place; existing ones are never
-    altered. What a killed run left is dropped first. TargetRefused if the server is the source itself.
+    Only missing roles are created (NOLOGIN, no password; superusers where they were, since event triggers must belong
+    to one) and missing tablespaces in place; existing ones are never altered. What a killed run left is dropped first. TargetRefused if the server is the source itself.
     """
     url = site.settings.restore_url
     with connect(url, setting=RESTORE_URL) as server, explained("preparing the restore server"):
@@ -43,11 +44,13 @@ def scratch_database(site: Site, manifest: Manifest, roles: Sequence[str], *, ke
         server.execute("select pg_advisory_lock(%s)", (_LOCK,))
         _drop_leftovers(server)
         name = f"copy_{manifest.backup_id}".replace("-", "_")
-        made_roles = [role for role in roles if role not in target.roles(server)]
+        made_roles = [role for role in created_roles(globals_script) if role not in target.roles(server)]
+        powerful = superusers(globals_script)
         made_tablespaces = [name for name in manifest.server.tablespaces if name not in target.tablespaces(server)]
         try:
             for role in made_roles:
-                _make(server, "role", role, sql.SQL("create role {} nologin").format(sql.Identifier(role)))
+                power = sql.SQL("superuser" if role in powerful else "nosuperuser")
+                _make(server, "role", role, sql.SQL("create role {} nologin {}").format(sql.Identifier(role), power))
             if made_tablespaces:
                 server.execute("set allow_in_place_tablespaces = on")
             for space in made_tablespaces:

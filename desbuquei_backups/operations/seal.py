@@ -1,5 +1,6 @@
 """Seal a backup: read every file back from disk, compare, and only then write its checksum manifest."""
 
+import hashlib
 from dataclasses import dataclass
 
 from desbuquei_backups.core.errors import IntegrityError, NotFound
@@ -17,6 +18,11 @@ class Sealed:
     manifest: Manifest
     reused: bool
     where: str
+
+    @property
+    def sha256(self) -> str:
+        """Of the manifest's own bytes."""
+        return hashlib.sha256(self.manifest.to_bytes()).hexdigest()
 
 
 def seal(site: Site, slot: Slot) -> Sealed:

@@ -9,26 +9,35 @@ from desbuquei_backups.core.manifest import FileFacts, Manifest, Role
 from desbuquei_backups.postgres.plain_dump import PlainDumpReader
 from desbuquei_backups.storage.catalog import key_of
 from desbuquei_backups.storage.s3 import Bucket
-from desbuquei_backups.storage.stream import checksums_of, read_file, read_gzip
+from desbuquei_backups.storage.stream import Checksums, checksums_of, read_file, read_gzip
 
 
 def _silent(_: int) -> None:
     pass
 
 
+def read_back(
+    folder: Path, manifest: Manifest, *, progress: Callable[[int], None] = _silent
+) -> dict[str, Checksums | str]:
+    """Each file of the backup as it is on disk now; what went wrong, where it cannot be read."""
+    found: dict[str, Checksums | str] = {}
+    for file in manifest.files:
+        try:
+            found[file.name] = checksums_of(folder / file.name, plain_size=file.plain_size, progress=progress)
+        except DiskError as error:
+            found[file.name] = error.what
+    return found
+
+
 def checksum_faults(
     folder: Path, manifest: Manifest, *, progress: Callable[[int], None] = _silent
 ) -> dict[str, str | None]:
     """For each file of the backup: what is wrong with its size, MD5 or SHA-256 as read back from disk, or None."""
-    faults: dict[str, str | None] = {}
-    for file in manifest.files:
-        try:
-            sums = checksums_of(folder / file.name, plain_size=file.plain_size, progress=progress)
-        except DiskError as error:
-            faults[file.name] = error.what
-        else:
-            faults[file.name] = difference(file, sums.size, sums.md5, sums.sha256)
-    return faults
+    found = read_back(folder, manifest, progress=progress)
+    return {
+        file.name: there if isinstance(there := found[file.name], str) else difference(file, there)
+        for file in manifest.files
+    }
 
 
 def faults_on_disk(folder: Path, manifest: Manifest, *, progress: Callable[[int], None] = _silent) -> list[str]:
@@ -53,7 +62,7 @@ def faults_in_bucket(bucket: Bucket, manifest: Manifest, *, progress: Callable[[
             sha256.update(chunk)
             progress(len(chunk))
             yield chunk
-        if fault := difference(file, size, md5.hexdigest(), sha256.hexdigest()):
+        if fault := difference(file, Checksums(size, file.plain_size, md5.hexdigest(), sha256.hexdigest())):
             wrong.append(f"{file.name} {fault}")
 
     return content_faults(manifest, hashed) + wrong
@@ -95,12 +104,12 @@ def dump_faults(manifest: Manifest, *, complete: bool, rows: dict[int, int]) -> 
     return faults
 
 
-def difference(file: FileFacts, size: int, md5: str, sha256: str) -> str | None:
-    """How bytes with that size and those digests differ from what the manifest says of `file`; None if they do not."""
-    if size != file.size:
-        return f"has {size:,} bytes, its manifest says {file.size:,}"
-    if sha256 != file.sha256:
-        return f"has SHA-256 {sha256}, its manifest says {file.sha256}"
-    if md5 != file.md5:
-        return f"has MD5 {md5}, its manifest says {file.md5}"
+def difference(file: FileFacts, found: Checksums) -> str | None:
+    """How bytes with those checksums differ from what the manifest says of `file`; None if they do not."""
+    if found.size != file.size:
+        return f"has {found.size:,} bytes, its manifest says {file.size:,}"
+    if found.sha256 != file.sha256:
+        return f"has SHA-256 {found.sha256}, its manifest says {file.sha256}"
+    if found.md5 != file.md5:
+        return f"has MD5 {found.md5}, its manifest says {file.md5}"
     return None

@@ -9,6 +9,7 @@ _ABOUT = (
     re.compile(rf"COMMENT ON ROLE {_IDENTIFIER}"),
 )
 _GRANTED = re.compile(rf"GRANT {_IDENTIFIER} TO {_IDENTIFIER}")
+_SUPERUSER = re.compile(rf"ALTER ROLE {_IDENTIFIER} WITH SUPERUSER ")
 _CREATED = re.compile(rf"CREATE ROLE {_IDENTIFIER};")
 
 
@@ -36,6 +37,12 @@ def statements(script: str) -> Iterator[str]:
 def created_roles(script: str) -> list[str]:
     """The names of the roles that the script creates, as they are, unquoted."""
     return [_unquoted(found[1]) for statement in statements(script) if (found := _CREATED.fullmatch(statement))]
+
+
+def superusers(script: str) -> set[str]:
+    """The names of the roles that the script makes superusers."""
+    found = (_SUPERUSER.match(statement) for statement in statements(script))
+    return {_unquoted(role[1]) for role in found if role}
 
 
 def concerning(script: str, missing: Collection[str]) -> list[str]:

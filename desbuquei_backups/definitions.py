@@ -1,0 +1,51 @@
+"""The Dagster entry point: assets, checks, jobs and schedules, made from the policy. Nothing starts at import."""
+
+import os
+from datetime import UTC, datetime
+
+import dagster as dg
+
+from desbuquei_backups.core.tiers import Policy
+from desbuquei_backups.defs.assets import source, tier_assets
+from desbuquei_backups.defs.partitions import slots_of
+from desbuquei_backups.defs.resources import Backups
+from desbuquei_backups.operations.protection import protected_since
+from desbuquei_backups.operations.settings import from_environment
+
+RETRY_DELAY_SECONDS = 15.0
+
+
+def job_name(database: str, tier: str) -> str:
+    """The job that runs a tier's whole chain for one slot."""
+    return f"{database}_{tier}"
+
+
+def build(policy: Policy, since: datetime, *, retry_delay: float = RETRY_DELAY_SECONDS) -> dg.Definitions:
+    """The definitions of one policy, protected since that instant."""
+    assets: list[dg.AssetsDefinition] = []
+    jobs, schedules = [], []
+    for name, tier in policy.tiers.items():
+        chain = tier_assets(policy.database, name, slots_of(tier, since), retry_delay=retry_delay)
+        job = dg.define_asset_job(
+            job_name(policy.database, name),
+            selection=dg.AssetSelection.assets(*chain),
+            description=f"The {name} backup: dump, checksum manifest, S3 archive, restored copy.",
+        )
+        assets += chain
+        jobs.append(job)
+        schedules.append(dg.build_schedule_from_partitioned_job(job))
+    return dg.Definitions(
+        assets=[source(policy.database), *assets],
+        jobs=jobs,
+        schedules=schedules,
+        resources={"backups": Backups()},
+        # A process for every step would cost seconds and bring nothing: PostgreSQL's programs do the work.
+        executor=dg.in_process_executor,
+    )
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """From the environment's policy."""
+    settings = from_environment(os.environ)
+    return build(settings.policy, protected_since(settings, datetime.now(UTC)))

@@ -1,0 +1,183 @@
+"""What an operation found, as Dagster shows it: readable tables, sizes, rates, and a check's result."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from desbuquei_backups.core.comparison import Finding, Verdict
+from desbuquei_backups.core.manifest import manifest_name
+from desbuquei_backups.operations.archive import Archived
+from desbuquei_backups.operations.dump import Taken
+from desbuquei_backups.operations.restored_copy import Proof
+from desbuquei_backups.operations.seal import Sealed
+from desbuquei_backups.validation.judge import Judgement
+
+_MOST_ROWS = 200
+_MOST_LETTERS = 400
+_ORDER = {Verdict.DIFFERS: 0, Verdict.UNCOMPARED: 1, Verdict.MATCHES: 2}
+
+
+def check_result(judgement: Judgement) -> dg.AssetCheckResult:
+    """Green if all matches; an error if something does not; a warning where something could not be compared."""
+    return dg.AssetCheckResult(
+        check_name=judgement.check,
+        passed=judgement.verdict is Verdict.MATCHES,
+        severity=dg.AssetCheckSeverity.ERROR if judgement.verdict is Verdict.DIFFERS else dg.AssetCheckSeverity.WARN,
+        description=f"{judgement.verdict}: {judgement.summary}",
+        metadata={
+            "verdict": judgement.verdict.value,
+            "compared": findings_table(judgement.findings),
+            **{
+                word: sum(finding.verdict is verdict for finding in judgement.findings)
+                for word, verdict in (
+                    ("match", Verdict.MATCHES),
+                    ("do not match", Verdict.DIFFERS),
+                    ("could not be compared", Verdict.UNCOMPARED),
+                )
+            },
+            "Great Expectations": dg.MetadataValue.json(dict(judgement.record)),
+        },
+    )
+
+
+def failed_check(name: str, why: str) -> dg.AssetCheckResult:
+    """A check whose operation failed before it could be judged: it is not true."""
+    return dg.AssetCheckResult(
+        check_name=name, passed=False, severity=dg.AssetCheckSeverity.ERROR, description=why, metadata={"error": why}
+    )
+
+
+def findings_table(findings: Sequence[Finding]) -> dg.TableMetadataValue:
+    """The findings as a table, the bad ones first; a very long one is cut, which its last row says."""
+    ordered = sorted(findings, key=lambda finding: _ORDER[finding.verdict])
+    rows = [
+        {
+            "what": _short(finding.subject),
+            "source": _short(finding.source),
+            "restored or found": _short(finding.restored),
+            "verdict": finding.verdict.value,
+            "why": _short(finding.why, keep_lines=True),
+        }
+        for finding in ordered[:_MOST_ROWS]
+    ]
+    if len(ordered) > _MOST_ROWS:
+        rows.append(
+            dict.fromkeys(("source", "restored or found", "why"), "")
+            | {"what": f"… and {len(ordered) - _MOST_ROWS:,} more", "verdict": ordered[_MOST_ROWS].verdict.value}
+        )
+    return _table(rows, ("what", "source", "restored or found", "verdict", "why"))
+
+
+def dump_metadata(taken: Taken, folder: Path) -> Mapping[str, Any]:
+    """What an operator wants to know of a dump at a glance."""
+    manifest = taken.manifest
+    dump, seconds = manifest.dump, manifest.stage_seconds.get("dump", 0)
+    return {
+        "backup id": manifest.backup_id,
+        "taken at": dg.MetadataValue.timestamp(manifest.taken_at.timestamp()),
+        "file": dg.MetadataValue.path(str(folder / dump.name)),
+        "size (bytes)": dump.size,
+        "before compression (bytes)": dump.plain_size,
+        "compression ratio": round(dump.plain_size / dump.size, 2) if dump.size else 0.0,
+        "rate (MB/s before compression)": round(dump.plain_size / seconds / 1e6, 1) if seconds else 0.0,
+        "seconds": manifest.duration_seconds,
+        "tables": len(manifest.tables),
+        "rows": manifest.rows,
+        "row counts": _table(
+            [{"table": table.identity, "rows": table.rows or 0} for table in manifest.tables[:_MOST_ROWS]],
+            ("table", "rows"),
+            rows="int",
+        ),
+        "left out": _table(
+            [{"kind": left.kind, "what": left.identity, "why": left.reason} for left in manifest.left_out],
+            ("kind", "what", "why"),
+        ),
+        "warnings": dg.MetadataValue.md("\n".join(f"- {warning}" for warning in manifest.warnings) or "none"),
+        "server": f"PostgreSQL {manifest.server.version}, database {manifest.server.database}",
+        "WAL position": manifest.server.lsn or "not known: the role may not ask",
+        "pg_dump": manifest.tools.get("pg_dump", ""),
+        "reused": taken.reused,
+        "verified": f"again, the copy in {taken.where}" if taken.reused else "as it was written",
+    }
+
+
+def manifest_metadata(sealed: Sealed, folder: Path) -> Mapping[str, Any]:
+    """Where the manifest is, what it covers, and its link to the one before."""
+    manifest = sealed.manifest
+    return {
+        "backup id": manifest.backup_id,
+        "file": dg.MetadataValue.path(str(folder / manifest_name(manifest.backup_id))),
+        "SHA-256": sealed.sha256,
+        "previous manifest's SHA-256": manifest.previous_manifest_sha256 or "none: the first",
+        "files": _table(
+            [{"file": f.name, "bytes": f.size, "MD5": f.md5, "SHA-256": f.sha256} for f in manifest.files],
+            ("file", "bytes", "MD5", "SHA-256"),
+            bytes="int",
+        ),
+        "needs on restore": _table(
+            [
+                {"kind": r.kind, "name": r.name, "version": r.version or "", "dependants": len(r.dependants)}
+                for r in manifest.requirements
+            ],
+            ("kind", "name", "version", "dependants"),
+            dependants="int",
+        ),
+        "reused": sealed.reused,
+    }
+
+
+def archive_metadata(archived: Archived) -> Mapping[str, Any]:
+    """Where the objects are, in which class, and how they are encrypted."""
+    return {
+        "backup id": archived.manifest.backup_id,
+        "dump": dg.MetadataValue.url(archived.dump_uri or ""),
+        "size (bytes)": archived.manifest.size,
+        "objects": _table(
+            [
+                {
+                    "object": file.stored.uri,
+                    "bytes": file.stored.size,
+                    "storage class": file.stored.storage_class.value,
+                    "encryption": file.stored.encryption or "none",
+                    "checksum": file.stored.checksum or "not told",
+                }
+                for file in archived.files
+                if file.stored is not None
+            ],
+            ("object", "bytes", "storage class", "encryption", "checksum"),
+            bytes="int",
+        ),
+        "reused": archived.reused,
+    }
+
+
+def proof_metadata(proof: Proof) -> Mapping[str, Any]:
+    """What was compared, in how many seconds, and what could not be."""
+    seconds = {f"{stage} (seconds)": value for stage, value in proof.seconds.items()}
+    return {
+        "backup id": proof.manifest.backup_id,
+        "verdict": proof.verdict.value,
+        "rows": proof.manifest.rows,
+        "tables": len(proof.row_counts),
+        "row counts": findings_table(proof.row_counts),
+        "the server lacks": _table(
+            [{"kind": u.requirement.kind, "name": u.requirement.name, "why": u.why} for u in proof.lacking],
+            ("kind", "name", "why"),
+        ),
+        "restored on": f"PostgreSQL {proof.server_version}",
+        **seconds,
+    }
+
+
+def _table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], /, **types: str) -> dg.TableMetadataValue:
+    schema = dg.TableSchema([dg.TableColumn(name, types.get(name, "string")) for name in columns])
+    return dg.MetadataValue.table([dg.TableRecord(dict(row)) for row in rows], schema=schema)
+
+
+def _short(text: str | None, *, keep_lines: bool = False) -> str:
+    if text is None:
+        return "—"
+    line = text if keep_lines else " ".join(text.split())
+    return line if len(line) <= _MOST_LETTERS else f"{line[: _MOST_LETTERS - 1]}…"

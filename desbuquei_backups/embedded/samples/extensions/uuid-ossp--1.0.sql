@@ -1,0 +1,4 @@
+-- Stand-in: random UUIDs from the server itself.
+CREATE FUNCTION uuid_generate_v4() RETURNS uuid LANGUAGE sql VOLATILE STRICT PARALLEL SAFE RETURN pg_catalog.gen_random_uuid();
+CREATE FUNCTION uuid_nil() RETURNS uuid LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN '00000000-0000-0000-0000-000000000000'::uuid;

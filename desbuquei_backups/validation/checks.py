@@ -1,0 +1,105 @@
+"""The checks, by name, and what each compares. A name is a sentence that is true when all is well."""
+
+from collections.abc import Mapping
+
+from desbuquei_backups.core.comparison import Finding, Verdict, compare
+from desbuquei_backups.core.manifest import Manifest
+from desbuquei_backups.operations.archive import Archived
+from desbuquei_backups.operations.restored_copy import Proof
+from desbuquei_backups.storage.s3 import StoredObject
+from desbuquei_backups.storage.stream import Checksums
+from desbuquei_backups.validation.judge import Judgement, judge
+
+DUMP_IS_COMPLETE = "dump_is_complete"
+CHECKSUMS_MATCH = "checksums_match"
+ARCHIVE_MATCHES_MANIFEST = "archive_matches_manifest"
+ARCHIVE_IS_ENCRYPTED = "archive_is_encrypted"
+ROW_COUNTS_MATCH = "row_counts_match"
+CONTENT_MATCHES = "content_matches"
+SCHEMA_MATCHES = "schema_matches"
+
+DESCRIPTIONS = {
+    DUMP_IS_COMPLETE: "The dump ends with pg_dump's footer and its bytes hold every row that the snapshot had.",
+    CHECKSUMS_MATCH: "Every file, read back, has the size, MD5 and SHA-256 computed as it was written.",
+    ARCHIVE_MATCHES_MANIFEST: "Every object in S3 has the size, SHA-256 and storage class it should have.",
+    ARCHIVE_IS_ENCRYPTED: "The store says of every object that it is encrypted at rest.",
+    ROW_COUNTS_MATCH: "Every table of the restored copy has exactly the rows that the source's snapshot had.",
+    CONTENT_MATCHES: "Every table's content fingerprint, sequence and large object is the source's.",
+    SCHEMA_MATCHES: "Every definition, grant and comment of the restored copy is the source's.",
+}
+
+RESTORED_COPY_CHECKS = (ROW_COUNTS_MATCH, CONTENT_MATCHES, SCHEMA_MATCHES)
+
+# What a dump never holds, whatever the role: it is said, but it is no gap in this backup.
+_NEVER_HELD = ("rows",)
+
+
+def dump_is_complete(manifest: Manifest) -> Judgement:
+    """The footer is there, and the dump's own bytes have every row of the snapshot; what was left out is named."""
+    # A dump without its footer is never given a name: where there is a manifest, the footer was seen.
+    findings = [Finding("pg_dump's footer", "present", "present", Verdict.MATCHES)]
+    findings += compare(
+        {f"rows of {table.identity}": table.rows for table in manifest.tables},
+        {f"rows of {table.identity}": table.dumped_rows for table in manifest.tables},
+        {},
+    )
+    findings += [
+        Finding(f"{left.kind} {left.identity}", None, None, Verdict.UNCOMPARED, left.reason)
+        for left in manifest.left_out
+        if left.kind not in _NEVER_HELD
+    ]
+    return judge(DUMP_IS_COMPLETE, findings)
+
+
+def checksums_match(manifest: Manifest, found: Mapping[str, Checksums | StoredObject | str | None]) -> Judgement:
+    """Every file as it is now has the size, MD5 and SHA-256 that were computed as it was written.
+
+    A file that is in S3 alone is compared by what the store says of it: it knows no MD5 of objects made of parts.
+    """
+    findings = []
+    for file in manifest.files:
+        there = found.get(file.name)
+        facts = ("size", "sha256") if isinstance(there, StoredObject) else ("size", "md5", "sha256")
+        expected: dict[str, object] = {f"{file.name}: {fact}": getattr(file, fact) for fact in facts}
+        read: dict[str, object] = {f"{file.name}: {fact}": getattr(there, fact, None) for fact in facts}
+        findings += compare(expected, read, {})
+    return judge(CHECKSUMS_MATCH, findings)
+
+
+def archive_matches_manifest(archived: Archived) -> Judgement:
+    """Every object in S3 has the size, SHA-256 and storage class that the manifest and the policy say."""
+    expected: dict[str, object] = {}
+    stored: dict[str, object] = {}
+    for file in archived.files:
+        expected |= {
+            f"{file.name}: size": file.size,
+            f"{file.name}: SHA-256": file.sha256,
+            f"{file.name}: storage class": file.storage_class.value,
+        }
+        if file.stored is not None:
+            stored |= {
+                f"{file.name}: size": file.stored.size,
+                f"{file.name}: SHA-256": file.stored.sha256,
+                f"{file.name}: storage class": file.stored.storage_class.value,
+            }
+    return judge(ARCHIVE_MATCHES_MANIFEST, compare(expected, stored, {}))
+
+
+def archive_is_encrypted(archived: Archived) -> Judgement:
+    """The store says of every object that it is encrypted at rest."""
+    findings = []
+    for file in archived.files:
+        how = file.stored.encryption if file.stored else None
+        verdict = Verdict.MATCHES if how else Verdict.DIFFERS
+        why = how or "the store names no encryption: switch it on for the bucket"
+        findings.append(Finding(file.name, "encrypted", "encrypted" if how else "not encrypted", verdict, why))
+    return judge(ARCHIVE_IS_ENCRYPTED, findings)
+
+
+def restored_copy_matches(proof: Proof) -> list[Judgement]:
+    """Row counts, content and schema of the restored copy are those of the source at the dump's snapshot."""
+    return [
+        judge(ROW_COUNTS_MATCH, proof.row_counts),
+        judge(CONTENT_MATCHES, proof.contents),
+        judge(SCHEMA_MATCHES, proof.schema),
+    ]
