@@ -3,12 +3,26 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 import dagster as dg
 
 from desbuquei_backups.embedded.settings import with_embedded_servers
+from desbuquei_backups.operations.progress import Progress
 from desbuquei_backups.operations.settings import from_environment
 from desbuquei_backups.operations.site import Site
+
+_WATCHER: ContextVar[Progress | None] = ContextVar("watcher", default=None)
+
+
+@contextmanager
+def watched_by(progress: Progress) -> Iterator[None]:
+    """Let `progress` see the operations of runs in this process, beside Dagster's own log."""
+    token = _WATCHER.set(progress)
+    try:
+        yield
+    finally:
+        _WATCHER.reset(token)
 
 
 class StageLog:
@@ -19,9 +33,12 @@ class StageLog:
 
     def stage(self, name: str, total: int | None = None, *, unit: str = "bytes") -> None:
         self._log.info(f"{name} ({total:,} {unit})" if total else name)
+        if (watcher := _WATCHER.get()) is not None:
+            watcher.stage(name, total, unit=unit)
 
     def advance(self, amount: int) -> None:
-        pass
+        if (watcher := _WATCHER.get()) is not None:
+            watcher.advance(amount)
 
 
 class Backups(dg.ConfigurableResource):

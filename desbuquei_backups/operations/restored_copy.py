@@ -7,19 +7,20 @@ from dataclasses import dataclass, field
 
 import psycopg
 
-from desbuquei_backups.core.comparison import Finding, Verdict, compare, lines_apart, overall, rows_apart
+from desbuquei_backups.core.comparison import Finding, Verdict, compare, lines_apart, overall
 from desbuquei_backups.core.errors import NotFound
-from desbuquei_backups.core.manifest import FINGERPRINT, LargeObjectFacts, Manifest, Role, SequenceFacts, TableFacts
+from desbuquei_backups.core.manifest import Manifest, Role
 from desbuquei_backups.core.slots import Slot
 from desbuquei_backups.operations import records
 from desbuquei_backups.operations.archived import read_archived
+from desbuquei_backups.operations.comparing import compare_contents, left_around
 from desbuquei_backups.operations.loading import Around, load, property_statements
 from desbuquei_backups.operations.schema import ddl_by_label, label
 from desbuquei_backups.operations.scratch import Scratch, scratch_database
 from desbuquei_backups.operations.settings import RESTORE_URL
 from desbuquei_backups.operations.site import Site, naming
 from desbuquei_backups.postgres import connection as pg
-from desbuquei_backups.postgres import contents, logical
+from desbuquei_backups.postgres import logical
 from desbuquei_backups.postgres.plain_dump import Found
 from desbuquei_backups.postgres.programs import Programs, choose
 from desbuquei_backups.postgres.target import Unmet
@@ -83,7 +84,9 @@ class _Proving:
                 with self._timed("properties"):
                     properties = self._properties(connection, scratch)
                 with self._timed("counts and fingerprints"):
-                    row_counts, content = self._compare_contents(connection, around)
+                    row_counts, content = compare_contents(
+                        connection, self.manifest, left_around(self.manifest, around), self.site.progress
+                    )
                 with self._timed("schema"):
                     schema = self._compare_schema(connection, programs, scratch, around, found)
                 version = connection.info.parameter_status("server_version") or ""
@@ -107,54 +110,6 @@ class _Proving:
         verdict = Verdict.UNCOMPARED if failed else Verdict.MATCHES
         counts = [f"{len(taken)} statements" for taken in (statements, statements[len(failed) :])]
         return Finding(PROPERTIES, counts[0], counts[1], verdict, "\n".join(failed))
-
-    def _compare_contents(
-        self, connection: pg.Connection, around: Around
-    ) -> tuple[Sequence[Finding], Sequence[Finding]]:
-        uncompared = self._uncompared(around)
-        try:
-            pg.pin(connection, lc_monetary=self.manifest.server.lc_monetary)
-        except psycopg.errors.InvalidParameterValue:
-            pg.pin(connection)  # tables with money are among those that depend on the locale
-        with connection.transaction():
-            carried = contents.relations(connection)
-            chosen = _same_tables(carried, self.manifest.tables)
-            self.site.progress.stage("counting and fingerprinting", len(chosen), unit="tables")
-            parts = contents.parts_of(carried, chosen)
-            restored = contents.measure(connection, chosen, parts=parts, done=lambda _: self.site.progress.advance(1))
-            sequences = contents.sequences(connection, carried)
-            large_objects = contents.large_objects(connection)
-        if not self.manifest.tables and restored:
-            uncompared |= {table.identity: "the backup was taken without counts" for table in restored}
-        row_counts = compare(
-            {table.identity: table.rows for table in self.manifest.tables},
-            {table.identity: table.rows for table in restored},
-            {name: why for name, why in uncompared.items() if not name.startswith("sequence ")},
-            shown=lambda value: f"{value:,}",
-            difference=rows_apart,
-        )
-        if self.manifest.fingerprint not in (None, FINGERPRINT):
-            other = f"fingerprints were made another way: {self.manifest.fingerprint}"
-            uncompared |= {table.identity: other for table in self.manifest.tables}
-        content = compare(
-            _content(self.manifest.tables, self.manifest.sequences, self.manifest.large_objects),
-            _content(restored, sequences, large_objects if self.manifest.large_objects else None),
-            uncompared,
-        )
-        return row_counts, content
-
-    def _uncompared(self, around: Around) -> dict[str, str]:
-        """Tables and sequences that were restored around, by identity; a root is one of them if a part of it is."""
-        skipped = {entry.oid: why for entry, why in around.entries if entry.class_oid == contents.PG_CLASS}
-        found = {
-            table.identity: skipped[oid]
-            for table in self.manifest.tables
-            for oid in (table.oid, *table.parts)
-            if oid in skipped
-        }
-        by_identity = {needed.identity: each.why for each in around.lacking for needed in each.requirement.dependants}
-        names = {sequence.name for sequence in self.manifest.sequences}
-        return found | {f"sequence {name}": by_identity[name] for name in names if name in by_identity}
 
     def _compare_schema(
         self, connection: pg.Connection, programs: Programs, scratch: Scratch, around: Around, dumped: Found
@@ -189,28 +144,3 @@ class _Proving:
         begun = time.monotonic()
         yield
         self.seconds[stage] = round(time.monotonic() - begun, 3)
-
-
-def _same_tables(carried: Sequence[contents.Relation], wanted: Sequence[TableFacts]) -> list[contents.Relation]:
-    """The restored tables that the manifest counts, and those that it does not know: they must not be there."""
-    names = {table.identity for table in wanted}
-    by_oid = {relation.oid: relation.identity for relation in carried}
-    known = [relation for relation in carried if relation.identity in names]
-    extra = [
-        relation
-        for relation in carried
-        if relation.kind == "r" and relation.identity not in names and by_oid.get(relation.root) not in names
-    ]
-    return known + extra
-
-
-def _content(
-    tables: Sequence[TableFacts], sequences: Sequence[SequenceFacts], large_objects: LargeObjectFacts | None
-) -> dict[str, object]:
-    found: dict[str, object] = {table.identity: table.fingerprint for table in tables}
-    for sequence in sequences:
-        called = "" if sequence.is_called else ", not yet used"
-        found[f"sequence {sequence.name}"] = f"{sequence.last_value}{called}"
-    if large_objects is not None:
-        found["large objects"] = f"{large_objects.count}: {large_objects.fingerprint}"
-    return found

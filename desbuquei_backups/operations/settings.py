@@ -59,9 +59,14 @@ class Settings:
 def from_environment(environment: Mapping[str, str]) -> Settings:
     """The settings in `environment`; ConfigurationError if the policy is bad. Unset URLs are found out when used."""
     policy = environment.get("DESBUQUEI_POLICY")
+    urls = {name: environment[name] for name in _MEANING if environment.get(name)}
+    home = Path(environment.get("DESBUQUEI_HOME") or ".desbuquei").absolute()
+    # Backups of an embedded server are a trial: they lie beside it, not where production's are.
+    folder = home / "backups" if urls.get(DATABASE_URL) == EMBEDDED else Path("/backups")
+    given = environment.get("DESBUQUEI_BACKUP_DIR")
     return Settings(
         policy=load_policy(Path(policy) if policy else None),
-        backup_dir=Path(environment.get("DESBUQUEI_BACKUP_DIR") or "/backups").absolute(),
-        home=Path(environment.get("DESBUQUEI_HOME") or ".desbuquei").absolute(),
-        urls={name: environment[name] for name in _MEANING if environment.get(name)},
+        backup_dir=Path(given).absolute() if given else folder,
+        home=home,
+        urls=urls,
     )

@@ -11,6 +11,8 @@ _DEPENDENCIES = re.compile(rb"-- Dependencies:((?: \d+)+)")
 _NAME = re.compile(rb"-- (?:Data for )?Name: (.*); Type: ([A-Z ]+); Schema: (.*); Owner: (.*)")
 _SETVAL = re.compile(r"SELECT pg_catalog\.setval\('((?:[^']|'')+)', (-?\d+), (true|false)\);")
 _COPY_END = b"\n\\.\n"
+# What may open a quoted text in SQL, and what may not: a comment, a name with a dollar in it.
+_TOKEN = re.compile(rb"""--|'|"|\$(?:[A-Za-z_\x80-\xff][\w\x80-\xff]*)?\$|[A-Za-z_\x80-\xff][\w$\x80-\xff]*""")
 # What pg_dump says between entries, for the entries that follow: it must pass even where an entry is left out.
 _SESSION = (b"SET default_tablespace", b"SET default_table_access_method", b"SELECT pg_catalog.set_config(")
 _FOOTER = b"-- PostgreSQL database dump complete\n"
@@ -73,6 +75,7 @@ class PlainDumpReader:
         self._copying = False
         self._entry: Entry | None = None
         self._kept = True
+        self._quote = b""  # what ends the text that is open: a function's body, a comment; nothing in it is pg_dump's
         self._header: list[bytes] = []
         self._text: list[bytes] = []
         self._tablespace = b""
@@ -119,7 +122,7 @@ class PlainDumpReader:
                 self._open_entry()
             elif not line.startswith(b"-- ") or len(self._header) > 5:
                 self._flush_header()
-        elif line == b"--\n":
+        elif line == b"--\n" and not self._quote:
             self._header = [line]
         else:
             self._take(line)
@@ -161,7 +164,8 @@ class PlainDumpReader:
             self._take(line)
 
     def _take(self, line: bytes) -> None:
-        session = line.startswith(_SESSION)
+        quoted, self._quote = bool(self._quote), _quote_after(line, self._quote)
+        session = line.startswith(_SESSION) and not quoted
         if self._kept or session:
             self._pass(line)
         # The same words inside an entry, in a function's body say, are not pg_dump's own.
@@ -171,7 +175,7 @@ class PlainDumpReader:
             self._unrestrict = line.split()[1]
         elif line.strip():
             self._footer = False
-        if session or line.startswith(_CLOCK):
+        if session or (line.startswith(_CLOCK) and not quoted):
             if line.startswith(b"SET default_tablespace"):
                 self._tablespace = line.partition(b"= ")[2].strip(b"\n;'")
         elif self._entry is not None:
@@ -200,6 +204,28 @@ class PlainDumpReader:
             if self._tablespace and entry.kind in ("TABLE", "INDEX", "MATERIALIZED VIEW", "CONSTRAINT"):
                 text += f"\n-- in tablespace {self._tablespace.decode(errors='replace')}"
             self.found.ddl.append((entry, text))
+
+
+def _quote_after(line: bytes, quote: bytes) -> bytes:
+    """The quote that is open at the end of a line of SQL: `'`, `"`, `$tag$` or none; `quote` was open at its start.
+
+    A doubled quote closes and opens again; pg_dump doubles the backslashes of E'' too, so that none hides a quote.
+    """
+    position = 0
+    if not quote and line.startswith(b"\\"):
+        return b""  # psql's own
+    while True:
+        if quote:
+            end = line.find(quote, position)
+            if end < 0:
+                return quote
+            position, quote = end + len(quote), b""
+        found = _TOKEN.search(line, position)
+        if found is None or found[0] == b"--":
+            return b""
+        position = found.end()
+        if found[0][:1] in (b"'", b'"', b"$"):
+            quote = found[0]
 
 
 def _find_copy_end(data: bytes) -> int:

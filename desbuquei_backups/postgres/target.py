@@ -75,7 +75,7 @@ def _why_unmet(connection: Connection, requirement: Requirement, locale_missing:
     if requirement.kind == "locale":
         return locale_missing
     if requirement.kind == "extension":
-        create = sql.SQL("create extension {} cascade").format(sql.Identifier(requirement.name))
+        create = sql.SQL("create extension if not exists {} cascade").format(sql.Identifier(requirement.name))
     elif requirement.definition is not None:
         create = sql.SQL("create collation pg_temp.wanted ({})").format(sql.SQL(requirement.definition))
     else:

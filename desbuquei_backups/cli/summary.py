@@ -1,0 +1,94 @@
+"""What a run did and proved, as a table for a person or as JSON."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from desbuquei_backups.cli.output import console
+from desbuquei_backups.defs.execution import Check, Outcome
+from desbuquei_backups.operations.settings import Settings
+
+
+def document(outcome: Outcome, settings: Settings) -> dict[str, Any]:
+    """The outcome as one JSON document."""
+    return {
+        "backup_id": outcome.slot.backup_id,
+        "true": outcome.true,
+        "run_id": outcome.run_id,
+        "folder": str(settings.folder),
+        "steps": [{"asset": step.asset, "seconds": step.seconds, "metadata": step.metadata} for step in outcome.steps],
+        "checks": [
+            {"asset": c.asset, "check": c.name, "verdict": _verdict(c), "description": c.description}
+            for c in outcome.checks
+        ],
+        "errors": outcome.errors,
+    }
+
+
+def print_outcome(outcome: Outcome, settings: Settings, *, ui: str | None = None) -> None:
+    """Print what was done and proven, what was left out and why, and where everything is."""
+    out = console()
+    made = {step.asset: step.metadata for step in outcome.steps}
+    seconds = {step.asset: step.seconds for step in outcome.steps}
+    word = "[bold green]done and proven[/]" if outcome.true else "[bold red]failed or found untrue[/]"
+    out.print(f"\n[bold]{outcome.slot.backup_id}[/]: {word}")
+    if outcome.steps:
+        out.print(_stages(made, seconds))
+    if outcome.checks:
+        out.print(_checks(outcome))
+    for left in made.get("dump", {}).get("left out", []):
+        out.print(f"left out: {left['kind']} {escape(left['what'])}: {escape(left['why'])}", soft_wrap=True)
+    for lacking in made.get("restored_copy", {}).get("the server lacks", []):
+        out.print(f"restored around: {escape(lacking['why'])}", soft_wrap=True)
+    for error in outcome.errors:
+        out.print(Text(f"✗ {error}", style="red"), soft_wrap=True)
+    if "dump" in made:
+        out.print(f"files: {escape(str(settings.folder))}", soft_wrap=True)
+    if "s3_archive" in made:
+        out.print(f"S3:    {escape(str(made['s3_archive']['dump']))}", soft_wrap=True)
+    if ui:
+        out.print(f"UI:    {ui}", soft_wrap=True)
+
+
+def _stages(made: Mapping[str, Mapping[str, Any]], seconds: Mapping[str, float]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("stage")
+    table.add_column("seconds", justify="right")
+    table.add_column("what was done")
+    for asset, metadata in made.items():
+        table.add_row(asset.replace("_", " "), f"{seconds.get(asset, 0):.1f}", _said(asset, metadata))
+    return table
+
+
+def _said(asset: str, metadata: Mapping[str, Any]) -> str:
+    again = " (was there; verified again)" if metadata.get("reused") else ""
+    if asset == "dump":
+        size, plain = metadata["size (bytes)"], metadata["before compression (bytes)"]
+        counts = f"{metadata['tables']} tables, {metadata['rows']:,} rows"
+        return f"{plain / 1e6:,.1f} MB of SQL in {size / 1e6:,.1f} MB; {counts}{again}"
+    if asset == "checksum_manifest":
+        return f"{len(metadata['files'])} files read back, MD5 and SHA-256 equal{again}"
+    if asset == "s3_archive":
+        return f"{metadata['size (bytes)'] / 1e6:,.1f} MB in {len(metadata['objects'])} objects{again}"
+    if asset == "restored_copy":
+        rows = f"{metadata['tables']} tables and {metadata['rows']:,} rows"
+        return f"restored from S3 on {metadata['restored on']}; {rows} compared: {metadata['verdict']}"
+    return ""
+
+
+def _checks(outcome: Outcome) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("check")
+    table.add_column("verdict")
+    for check in outcome.checks:
+        style = {"true": "green", "untrue": "red"}.get(_verdict(check), "yellow")
+        mark = {"true": "✓", "untrue": "✗"}.get(_verdict(check), "?")
+        table.add_row(Text(f"{mark} {check.name}", style=style), check.description)
+    return table
+
+
+def _verdict(check: Check) -> str:
+    return "true" if check.passed else "untrue" if check.untrue else "could not be compared"
