@@ -5,13 +5,13 @@ import socket
 import threading
 from collections.abc import Sequence
 
-__all__ = ["LOOPBACK", "pick"]
+__all__ = ["DERIVED", "LOOPBACK", "pick"]
 
 LOOPBACK = "127.0.0.1"
 # Below Linux's ephemeral ports (32768 and up), so that nobody's outgoing connection takes one meanwhile; and so low
 # that a port 10,000 above, which the S3 server derives, is below them too.
 _RANGE = range(15_000, 22_000)
-_DERIVED = 10_000
+DERIVED = 10_000
 
 _lock = threading.Lock()
 _given: set[int] = set()
@@ -31,7 +31,7 @@ def pick(count: int, last_time: Sequence[int] = ()) -> list[int]:
 
 
 def _free(port: int) -> bool:
-    for number in (port, port + _DERIVED):
+    for number in (port, port + DERIVED):
         with socket.socket() as probe:
             # As the servers do: a connection of the last server that lingers in TIME_WAIT is no hindrance.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

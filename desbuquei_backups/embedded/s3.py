@@ -4,13 +4,14 @@ import http.client
 import json
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from desbuquei_backups.embedded.endpoints import S3Server
 from desbuquei_backups.embedded.errors import EmbeddedError, log_tail
 from desbuquei_backups.embedded.home import Home, locked
 from desbuquei_backups.embedded.place import Place
-from desbuquei_backups.embedded.ports import LOOPBACK, pick
+from desbuquei_backups.embedded.ports import DERIVED, LOOPBACK, pick
 from desbuquei_backups.embedded.process import Process
 from desbuquei_backups.embedded.programs import weed
 
@@ -53,6 +54,7 @@ def start(home: Home, place: Place) -> tuple[Process, S3Server]:
         ports = list(home.read("ports").get("s3", ()))
         for _ in range(_ATTEMPTS):
             ports = pick(len(_PORTS), ports)
+            _sweep(ports)
             process = Process(
                 _command(program, ports),
                 folder=folder,
@@ -81,6 +83,14 @@ def start(home: Home, place: Place) -> tuple[Process, S3Server]:
 def stop(process: Process) -> None:
     """Let it flush and leave; it is killed if it won't."""
     process.stop(signal.SIGTERM, _STOP_PATIENCE)
+
+
+def _sweep(ports: list[int]) -> None:
+    """Remove the sockets that a killed server of these ports left in /tmp, where SeaweedFS insists on having them."""
+    for port in (*ports, ports[-1] + DERIVED):
+        for path in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):  # noqa: S108
+            with suppress(OSError):  # another user's
+                path.unlink()
 
 
 def _command(program: Path, ports: list[int]) -> list[str]:

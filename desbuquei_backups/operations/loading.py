@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from desbuquei_backups.core.manifest import Manifest
 from desbuquei_backups.postgres import logical
@@ -12,6 +12,8 @@ from desbuquei_backups.postgres.globals import statements
 from desbuquei_backups.postgres.plain_dump import Entry, Found, PlainDumpReader
 from desbuquei_backups.postgres.programs import Programs
 from desbuquei_backups.postgres.target import Unmet, skipped_objects
+
+_HEADER = b"--\n-- TOC entry "
 
 
 @dataclass
@@ -49,20 +51,34 @@ class Around:
         return next((self.skipped[number] for number in entry.dependencies if number in self.skipped), None)
 
 
+class Keeps(Protocol):
+    """Decides which entries of a dump are restored."""
+
+    def keep(self, entry: Entry) -> bool: ...
+
+
 def load(
     programs: Programs,
     parameters: Mapping[str, Any],
     plain: Iterable[bytes],
-    around: Around,
+    around: Keeps,
     *,
     without_tablespaces: bool = False,
+    before_rows: bytes = b"",
 ) -> Found:
-    """Run the dump's SQL, stopping at the first error; returns what was read, DDL of left-out entries included."""
+    """Run the dump's SQL, stopping at the first error; returns what was read, DDL of left-out entries included.
+
+    `before_rows` is SQL to run once, between the tables and their first rows.
+    """
     reader = PlainDumpReader(keep=around.keep, collect_ddl=True)
 
     def passed() -> Iterator[bytes]:
+        waiting = before_rows
         for chunk in plain:
             for piece in reader.feed(chunk):
+                if waiting and piece.startswith(_HEADER) and b"; Type: TABLE DATA; " in piece:
+                    yield waiting
+                    waiting = b""
                 if without_tablespaces and piece.startswith(b"SET default_tablespace"):
                     yield b"SET default_tablespace = '';\n"
                 else:

@@ -1,6 +1,5 @@
 """What a source server is: identity, version, platform, and whether this is a pooler that cannot serve a dump."""
 
-import secrets
 from dataclasses import dataclass
 
 import psycopg
@@ -35,6 +34,8 @@ SUPABASE = Platform(
     ),
 )
 PLATFORMS = (SUPABASE,)
+
+_POOLER_TRIES = 8  # a pooler that picks its sessions at random may pick the same one again
 
 
 def platform(connection: Connection) -> Platform | None:
@@ -95,26 +96,37 @@ def facts(connection: Connection, on: Platform | None) -> ServerFacts:
 def refuse_transaction_pooler(url: str, *, setting: str) -> None:
     """SourceRefused if sessions of `url` do not keep their state: pg_dump's settings would be lost between statements.
 
-    A pooler is known by its cancel key naming another process than the one that answers; a transaction pooler by a
-    session's setting vanishing as soon as another session is busy.
+    A pooler is known by its cancel key naming another process than the one that answers; a transaction pooler by
+    another process answering from one statement to the next while another session is busy. Nothing is set meanwhile:
+    a pooled session is the application's too.
     """
     with connect(url, setting=setting) as first, explained("asking whether this is a pooler"):
-        if _optional(first, "select pg_backend_pid()::text") == str(first.info.backend_pid):
+        process = _process(first)
+        if process == first.info.backend_pid:
             return
-        token = secrets.token_hex(8)
-        first.execute("select set_config('desbuquei.session', %s, false)", (token,))
-        with connect(url, setting=setting) as second, second.transaction():
-            second.execute("select 1")
-            try:
-                first.execute("select set_config('statement_timeout', '5s', false)")
-                kept = _optional(first, "select current_setting('desbuquei.session', true)") == token
-            except psycopg.Error:
-                kept = False
+        try:
+            with connect(url, setting=setting) as second:
+                kept = all(_process_beside(first, second) == process for _ in range(_POOLER_TRIES))
+        except psycopg.Error:
+            kept = False
     if not kept:
         raise SourceRefused(
             f"{setting} leads to a transaction pooler, which cannot serve pg_dump: a session's settings are lost there",
             remedy="use the direct host, or the session pooler (on Supabase: port 5432 instead of 6543)",
         )
+
+
+def _process(connection: Connection) -> int:
+    row = connection.execute("select pg_backend_pid()").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def _process_beside(first: Connection, second: Connection) -> int:
+    """Which process answers `first` while `second` keeps one of the pool's busy."""
+    with second.transaction():
+        second.execute("select 1")
+        return _process(first)
 
 
 def _optional(connection: Connection, query: str) -> str | None:

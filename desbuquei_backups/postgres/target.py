@@ -1,6 +1,6 @@
 """A server to restore into: what it has, what it lacks for a backup, and the database made there."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import psycopg
@@ -9,6 +9,36 @@ from psycopg import sql
 from desbuquei_backups.core.errors import TargetRefused
 from desbuquei_backups.core.manifest import Manifest, Requirement, ServerFacts
 from desbuquei_backups.postgres.connection import Connection
+
+
+_CONTENTS = """
+with ours as (
+    select oid, nspname from pg_namespace n
+     where nspname not like 'pg\\_%%' and nspname <> 'information_schema' and nspname <> all (%(but)s)
+       and not exists (select from pg_depend d where d.classid = 'pg_namespace'::regclass and d.objid = n.oid
+                          and d.deptype = 'e')
+), member as (select classid, objid from pg_depend where deptype = 'e')
+select quote_ident(nspname) || '.' || quote_ident(relname)
+  from pg_class c join ours on ours.oid = c.relnamespace
+ where relkind in ('r','p','v','m','S','f')
+   and ('pg_class'::regclass, c.oid) not in (select classid, objid from member)
+union all
+select 'function ' || p.oid::regprocedure::text from pg_proc p join ours on ours.oid = p.pronamespace
+ where ('pg_proc'::regclass, p.oid) not in (select classid, objid from member)
+union all
+select 'type ' || t.oid::regtype::text from pg_type t join ours on ours.oid = t.typnamespace
+ where (t.typtype in ('d','e','r') or exists (select from pg_class c where c.oid = t.typrelid and c.relkind = 'c'))
+   and ('pg_type'::regclass, t.oid) not in (select classid, objid from member)
+union all
+select 'schema ' || quote_ident(nspname) from ours where nspname <> 'public'
+union all
+select 'publication ' || quote_ident(pubname) from pg_publication where %(but)s::text[] = '{}'
+union all
+select 'event trigger ' || quote_ident(evtname) from pg_event_trigger where %(but)s::text[] = '{}'
+union all
+select 'large object ' || oid from pg_largeobject_metadata
+ limit 10
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,24 +119,13 @@ def _why_unmet(connection: Connection, requirement: Requirement, locale_missing:
     return None
 
 
-def emptiness(connection: Connection) -> list[str]:
-    """What is in a database that is not a new one's: up to ten user objects; empty if there is nothing."""
-    return [
-        identity
-        for (identity,) in connection.execute(
-            "select quote_ident(nspname) || '.' || quote_ident(relname) from pg_class c "
-            "join pg_namespace n on n.oid = c.relnamespace "
-            "where nspname not like 'pg\\_%' and nspname <> 'information_schema' "
-            "and relkind in ('r','p','v','m','S','f') "
-            "and not exists (select from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid "
-            "and d.deptype = 'e') "
-            "union all select 'function ' || oid::regprocedure::text from pg_proc p "
-            "where pronamespace in (select oid from pg_namespace where nspname not like 'pg\\_%' "
-            "and nspname <> 'information_schema') and not exists (select from pg_depend d "
-            "where d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e') "
-            "union all select 'large object ' || oid from pg_largeobject_metadata limit 10"
-        ).fetchall()
-    ]
+def emptiness(connection: Connection, *, but: Collection[str] = ()) -> list[str]:
+    """What is in a database that is not a new one's: up to ten user objects; empty if there is nothing.
+
+    `but` are schemas of a platform: what is in them, and what the platform keeps outside of schemas, does not count.
+    """
+    rows = connection.execute(_CONTENTS, {"but": list(but)}).fetchall()
+    return [identity for (identity,) in rows]
 
 
 def _locale(connection: Connection, like: ServerFacts) -> Mapping[str, str]:

@@ -1,0 +1,30 @@
+"""`desbuquei demo`: the whole of it on embedded servers."""
+
+import os
+
+import click
+
+from desbuquei_backups.cli.backup_ import run_tier
+from desbuquei_backups.cli.output import json_option, messages
+from desbuquei_backups.embedded.trial import Shape, in_environment, trial
+from desbuquei_backups.operations.settings import from_environment
+
+
+@click.command("demo")
+@click.option("--shape", type=click.Choice(list(Shape)), default=Shape.PLAIN, help="The sample to back up.")
+@json_option
+def command(shape: Shape, as_json: bool) -> int:
+    """Back up a sample database, archive it, restore it, and prove that the copy is the source.
+
+    Everything is embedded and lies in DESBUQUEI_HOME (.desbuquei/ here): a sample database, Dagster's storage, a server
+    for restored copies, and S3. Run again on the same day, it finds the slot filled and proves the backup again.
+    """
+    from desbuquei_backups.defs.instance import embedded_platform
+
+    home = from_environment(os.environ).home
+    with (
+        trial(home, shape, lambda text: messages().print(text, style="dim")) as given,
+        in_environment(given),
+        embedded_platform(home),
+    ):
+        return run_tier(from_environment(os.environ), "daily", as_json=as_json, ui="desbuquei up --demo (make ui)")

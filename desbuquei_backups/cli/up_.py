@@ -1,0 +1,121 @@
+"""`desbuquei up`: Dagster's webserver and daemon, with embedded servers where they are asked for."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from types import FrameType
+
+import click
+
+from desbuquei_backups.cli.output import console, messages
+from desbuquei_backups.core.errors import ConfigurationError, ToolFailed
+from desbuquei_backups.embedded.trial import Shape, in_environment, trial
+from desbuquei_backups.operations.settings import DATABASE_URL, RESTORE_URL, S3_URL, from_environment
+
+_HOST = "127.0.0.1"
+_PORT = 3000
+_MODULE = ("-m", "desbuquei_backups.definitions")
+_START_SECONDS = 120
+_STOP_SECONDS = 15
+
+
+@click.command("up")
+@click.option("--demo", is_flag=True, help="On embedded servers and the sample database.")
+@click.option("--shape", type=click.Choice(list(Shape)), default=Shape.PLAIN, help="The sample, with --demo.")
+@click.option("--port", type=int, default=_PORT, show_default=True, help="The webserver's; another if it is taken.")
+def command(demo: bool, shape: Shape, port: int) -> int:
+    """Start Dagster's webserver and daemon on this machine and print the address; Ctrl-C stops both.
+
+    The webserver listens on loopback alone: it asks nobody for a password.
+    """
+    from desbuquei_backups.defs.instance import dagster_home, embedded_platform
+    from desbuquei_backups.defs.remote import Webserver, write_down
+    from desbuquei_backups.embedded.settings import with_embedded_servers
+
+    signal.signal(signal.SIGTERM, _interrupt)
+    settings = from_environment(os.environ)
+    with ExitStack() as stack:
+        if demo:
+            given = stack.enter_context(trial(settings.home, shape, lambda text: messages().print(text, style="dim")))
+            stack.enter_context(in_environment(given))
+            stack.enter_context(embedded_platform(settings.home))
+        else:
+            for name in (DATABASE_URL, S3_URL, RESTORE_URL):
+                settings.url(name)
+            stack.enter_context(dagster_home(settings))
+            stack.enter_context(with_embedded_servers(settings))
+        webserver = Webserver(_HOST, _free(port))
+        logs = settings.home / "logs"
+        logs.mkdir(parents=True, exist_ok=True)
+        served = _start(stack, "dagster-webserver", ["-h", _HOST, "-p", str(webserver.port)], logs / "webserver.log")
+        daemon = _start(stack, "dagster-daemon", ["run"], logs / "daemon.log")
+        _wait_for(webserver.url, served, logs / "webserver.log")
+        where = write_down(settings.home, webserver)
+        stack.callback(where.unlink, missing_ok=True)
+        console().print(f"Dagster is at [bold]{webserver.url}[/]; Ctrl-C stops it. Logs: {logs}", soft_wrap=True)
+        while served.poll() is None and daemon.poll() is None:
+            time.sleep(0.5)
+        name = "webserver" if served.poll() is not None else "daemon"
+        raise ToolFailed(f"Dagster's {name} ended by itself", remedy=f"read {logs / name}.log, then start again")
+
+
+def _start(stack: ExitStack, program: str, arguments: list[str], log: Path) -> "subprocess.Popen[bytes]":
+    """Start one of Dagster's programs in a process group of its own, which is ended with ours."""
+    path = Path(sys.executable).with_name(program)
+    if not path.exists():
+        raise ConfigurationError(f"{program} is not installed beside {sys.executable}", remedy="pip install dagster")
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [path, *arguments, *_MODULE],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    stack.callback(_stop, process)
+    return process
+
+
+def _stop(process: "subprocess.Popen[bytes]") -> None:
+    for sent in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, sent)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(_STOP_SECONDS)
+            break
+    # What the program started and left in its group, code servers say, goes with it.
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def _wait_for(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            with urllib.request.urlopen(f"{url}/server_info", timeout=5):  # noqa: S310 - our own address
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.2)
+    raise ToolFailed("Dagster's webserver did not start", remedy=f"read {log}, then start again")
+
+
+def _free(port: int) -> int:
+    """`port` if nobody listens there, else one that is free."""
+    for wanted in (port, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with suppress(OSError):
+                probe.bind((_HOST, wanted))
+                return int(probe.getsockname()[1])
+    return port
+
+
+def _interrupt(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001
+    raise KeyboardInterrupt

@@ -1,0 +1,86 @@
+"""The two copies of a backup, in S3 and on disk: found, and read back as plain SQL."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from desbuquei_backups.core.errors import IntegrityError, NotFound
+from desbuquei_backups.core.manifest import Manifest, Role
+from desbuquei_backups.core.slots import Slot
+from desbuquei_backups.operations import verify
+from desbuquei_backups.operations.archived import read_archived
+from desbuquei_backups.operations.site import Site
+from desbuquei_backups.storage import catalog
+from desbuquei_backups.storage.stream import read_file, read_gzip
+
+Progress = Callable[[int], None]
+
+
+class Place(StrEnum):
+    """Where a copy lies."""
+
+    S3 = "s3"
+    DISK = "disk"
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """One copy of a sealed backup."""
+
+    manifest: Manifest
+    place: Place
+    _open: Callable[[Role, Progress], Iterator[bytes]] = field(repr=False)
+
+    def read(self, role: Role, *, progress: Progress = lambda _: None) -> Iterator[bytes]:
+        """The plain bytes of a file; IntegrityError, at the latest at their end, if they are not the manifest's."""
+        return self._open(role, progress)
+
+    def text(self, role: Role) -> str:
+        return b"".join(self.read(role)).decode()
+
+
+def find_copy(site: Site, backup_id: str, place: Place) -> Copy:
+    """The copy in S3, which needs nothing but the bucket; or the one on disk, its checksums recomputed first.
+
+    NotFound if it is not there; IntegrityError if a file on disk is not what the manifest says.
+    """
+    return _in_s3(site, backup_id) if place is Place.S3 else _on_disk(site, backup_id)
+
+
+def _in_s3(site: Site, backup_id: str) -> Copy:
+    tier = Slot.of_id(backup_id).tier
+    site.progress.stage("fetching the manifest")
+    manifest = catalog.in_bucket(site.bucket, tier, backup_id)
+    if manifest is None:
+        raise NotFound(
+            f"it is not archived in {site.bucket.uri(tier)}",
+            remedy="`desbuquei list --remote` shows what is there; --from disk restores the copy in the backup folder",
+        )
+    return Copy(manifest, Place.S3, lambda role, progress: read_archived(site.bucket, manifest, role, progress=progress))
+
+
+def _on_disk(site: Site, backup_id: str) -> Copy:
+    folder = site.settings.folder
+    Slot.of_id(backup_id)
+    found = catalog.on_disk(folder, backup_id)
+    if found is None or not found.sealed:
+        what = "there is no such backup" if found is None else "it is not sealed: nobody has read it back"
+        raise NotFound(
+            f"{what} in {folder}", remedy="`desbuquei list` shows what is there; --from s3 restores the archived copy"
+        )
+    manifest = found.manifest
+    site.progress.stage("verifying checksums", manifest.size)
+    faults = verify.checksum_faults(folder, manifest, progress=site.progress.advance)
+    if wrong := [f"{name} {fault}" for name, fault in faults.items() if fault]:
+        raise IntegrityError("; ".join(wrong), remedy="restore the archived copy: --from s3")
+
+    def read(role: Role, progress: Progress) -> Iterator[bytes]:
+        def counted(path: str) -> Iterator[bytes]:
+            for chunk in read_file(folder / path):
+                progress(len(chunk))
+                yield chunk
+
+        name = manifest.file(role).name
+        return read_gzip(counted(name), name=name)
+
+    return Copy(manifest, Place.DISK, read)
