@@ -11,9 +11,9 @@ from desbuquei_backups.operations.settings import from_environment
 
 
 @click.command("demo")
-@click.option("--shape", type=click.Choice(list(Shape)), default=Shape.PLAIN, help="The sample to back up.")
+@click.option("--shape", type=click.Choice([*map(str, Shape)]), default="plain", help="The sample to back up.")
 @json_option
-def command(shape: Shape, as_json: bool) -> int:
+def command(shape: str, as_json: bool) -> int:
     """Back up a sample database, archive it, restore it, and prove that the copy is the source.
 
     Everything is embedded and lies in DESBUQUEI_HOME (.desbuquei/ here): a sample database, Dagster's storage, a server
@@ -23,7 +23,7 @@ def command(shape: Shape, as_json: bool) -> int:
 
     home = from_environment(os.environ).home
     with (
-        trial(home, shape, lambda text: messages().print(text, style="dim")) as given,
+        trial(home, Shape(shape), lambda text: messages().print(text, style="dim")) as given,
         in_environment(given),
         embedded_platform(home),
     ):

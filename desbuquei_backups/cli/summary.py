@@ -11,6 +11,8 @@ from desbuquei_backups.cli.output import console
 from desbuquei_backups.defs.execution import Check, Outcome
 from desbuquei_backups.operations.settings import Settings
 
+_MOST_LETTERS = 100
+
 
 def document(outcome: Outcome, settings: Settings) -> dict[str, Any]:
     """The outcome as one JSON document."""
@@ -33,7 +35,12 @@ def print_outcome(outcome: Outcome, settings: Settings, *, ui: str | None = None
     out = console()
     made = {step.asset: step.metadata for step in outcome.steps}
     seconds = {step.asset: step.seconds for step in outcome.steps}
-    word = "[bold green]done and proven[/]" if outcome.true else "[bold red]failed or found untrue[/]"
+    if not outcome.true:
+        word = "[bold red]failed or found untrue[/]"
+    elif all(check.passed for check in outcome.checks):
+        word = "[bold green]done and proven[/]"
+    else:
+        word = "[bold yellow]done, and proven but for what is named below[/]"
     out.print(f"\n[bold]{outcome.slot.backup_id}[/]: {word}")
     if outcome.steps:
         out.print(_stages(made, seconds))
@@ -86,7 +93,8 @@ def _checks(outcome: Outcome) -> Table:
     for check in outcome.checks:
         style = {"true": "green", "untrue": "red"}.get(_verdict(check), "yellow")
         mark = {"true": "✓", "untrue": "✗"}.get(_verdict(check), "?")
-        table.add_row(Text(f"{mark} {check.name}", style=style), check.description)
+        said = check.description if len(check.description) <= _MOST_LETTERS else "see the error below"
+        table.add_row(Text(f"{mark} {check.name}", style=style), said)
     return table
 
 

@@ -28,9 +28,9 @@ _STOP_SECONDS = 15
 
 @click.command("up")
 @click.option("--demo", is_flag=True, help="On embedded servers and the sample database.")
-@click.option("--shape", type=click.Choice(list(Shape)), default=Shape.PLAIN, help="The sample, with --demo.")
+@click.option("--shape", type=click.Choice([*map(str, Shape)]), default="plain", help="The sample, with --demo.")
 @click.option("--port", type=int, default=_PORT, show_default=True, help="The webserver's; another if it is taken.")
-def command(demo: bool, shape: Shape, port: int) -> int:
+def command(demo: bool, shape: str, port: int) -> int:
     """Start Dagster's webserver and daemon on this machine and print the address; Ctrl-C stops both.
 
     The webserver listens on loopback alone: it asks nobody for a password.
@@ -43,7 +43,9 @@ def command(demo: bool, shape: Shape, port: int) -> int:
     settings = from_environment(os.environ)
     with ExitStack() as stack:
         if demo:
-            given = stack.enter_context(trial(settings.home, shape, lambda text: messages().print(text, style="dim")))
+            given = stack.enter_context(
+                trial(settings.home, Shape(shape), lambda text: messages().print(text, style="dim"))
+            )
             stack.enter_context(in_environment(given))
             stack.enter_context(embedded_platform(settings.home))
         else:

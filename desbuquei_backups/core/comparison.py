@@ -76,8 +76,8 @@ def overall(findings: Iterable[Finding]) -> Verdict:
 
 
 def tally(findings: Sequence[Finding]) -> str:
-    """`41 match, 1 does not match, 2 could not be compared`, without the zeroes."""
-    words = {Verdict.MATCHES: "match", Verdict.DIFFERS: "do not match", Verdict.UNCOMPARED: "could not be compared"}
+    """`41 match, 1 differ, 2 could not be compared`, without the zeroes."""
+    words = {Verdict.MATCHES: "match", Verdict.DIFFERS: "differ", Verdict.UNCOMPARED: "could not be compared"}
     counts = {verdict: sum(finding.verdict is verdict for finding in findings) for verdict in words}
     return (
         ", ".join(f"{counts[verdict]:,} {words[verdict]}" for verdict in words if counts[verdict]) or "nothing compared"

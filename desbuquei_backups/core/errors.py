@@ -8,7 +8,8 @@ BackupError
 │   └── SourceUnreadable    tables, rows or large objects that the role may not read
 ├── ToolError               one of PostgreSQL's own programs
 │   ├── ToolMissing         not found, or older than the server
-│   └── ToolFailed          ended with an error, or was killed
+│   ├── ToolFailed          ended with an error, or was killed; may pass by itself
+│   └── RestoreFailed       psql refused a statement of the dump
 ├── DiskError               the backup folder: full, missing, not writable
 ├── StoreError              the bucket
 │   ├── StoreUnreachable    down, slow or answering 5xx; may pass by itself
@@ -27,6 +28,7 @@ __all__ = [
     "DiskError",
     "IntegrityError",
     "NotFound",
+    "RestoreFailed",
     "SlotError",
     "SourceError",
     "SourceRefused",
@@ -93,6 +95,10 @@ class ToolMissing(ToolError):
 
 class ToolFailed(ToolError):
     permanent = False
+
+
+class RestoreFailed(ToolError):
+    pass
 
 
 class DiskError(BackupError):

@@ -5,7 +5,7 @@ from typing import Any
 
 import dagster as dg
 
-from desbuquei_backups.core.errors import BackupError, ToolFailed
+from desbuquei_backups.core.errors import BackupError
 from desbuquei_backups.core.slots import Slot
 from desbuquei_backups.defs.rendering import (
     archive_metadata,
@@ -168,9 +168,9 @@ def tier_assets(
 
 def _untrue(error: BackupError, *names: str) -> Iterator[dg.AssetCheckResult]:
     """The checks that an error proves untrue. An outage proves nothing: they are judged when it is over."""
-    if error.permanent or isinstance(error, ToolFailed):
+    if error.permanent:
         for name in names:
-            yield failed_check(name, str(error))
+            yield failed_check(name, error.what)
 
 
 def _failure(error: BackupError) -> dg.Failure:

@@ -25,7 +25,7 @@ def check_result(judgement: Judgement) -> dg.AssetCheckResult:
         check_name=judgement.check,
         passed=judgement.verdict is Verdict.MATCHES,
         severity=dg.AssetCheckSeverity.ERROR if judgement.verdict is Verdict.DIFFERS else dg.AssetCheckSeverity.WARN,
-        description=f"{judgement.verdict}: {judgement.summary}",
+        description=judgement.summary,
         metadata={
             "verdict": judgement.verdict.value,
             "compared": findings_table(judgement.findings),
@@ -45,7 +45,11 @@ def check_result(judgement: Judgement) -> dg.AssetCheckResult:
 def failed_check(name: str, why: str) -> dg.AssetCheckResult:
     """A check whose operation failed before it could be judged: it is not true."""
     return dg.AssetCheckResult(
-        check_name=name, passed=False, severity=dg.AssetCheckSeverity.ERROR, description=why, metadata={"error": why}
+        check_name=name,
+        passed=False,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description=_short(why),
+        metadata={"error": why},
     )
 
 

@@ -10,6 +10,7 @@ import pwd
 import shutil
 import stat
 import tempfile
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from desbuquei_backups.embedded.home import Home
 __all__ = ["Account", "Place", "forget", "link_tree", "settle"]
 
 OPEN_GROUND = Path("/var/lib/desbuquei")
+_copying = threading.Lock()
 _CANDIDATES = ("nobody", "postgres", "daemon")
 
 
@@ -68,6 +70,10 @@ class Place:
         """`root` (a folder or the program itself) if the account can run `program` in it, else a copy that it can."""
         if self.account is None or self.account.reaches(program):
             return root
+        with _copying:  # several servers start at once, from the same programs
+            return self._copy(program, root)
+
+    def _copy(self, program: Path, root: Path) -> Path:
         status = program.stat()
         target = self.path / f"{root.name}-{status.st_size}-{status.st_mtime_ns}"
         if not target.exists():

@@ -27,7 +27,7 @@ _PORTS = (
 )  # fmt: skip
 _ATTEMPTS = 5
 _START_PATIENCE = 60.0
-_WRITE_PATIENCE = 5.0
+_WRITE_PATIENCE = 10.0
 # On a full disk it does not heed SIGTERM at all; SIGKILL loses nothing that it acknowledged.
 _STOP_PATIENCE = 5.0
 
@@ -115,6 +115,9 @@ def _command(program: Path, ports: list[int]) -> list[str]:
         "-master.volumeSizeLimitMB=64",
         "-volume.max=4096",
         "-volume.preStopSeconds=0",
+        # A master that resumes its state isn't leader at once, so the volumes' first report is turned away and comes
+        # again 5 s later; until then every read and write fails. What it needs to know it learns from the volumes.
+        "-master.resumeState=false",
         "-master.telemetry=false",
         "-webdav=false",
         "-admin.ui=false",
@@ -139,7 +142,8 @@ def _answers(process: Process, ports: dict[str, int], secret: str) -> bool:
     while not process.ended.wait(0.03):
         if not readable and head_bucket():
             readable = True
-            # With a full disk it can still be read, and pruned: then do not wait for ever.
+            # With a full disk it can still be read, and pruned: then do not wait for ever. (The volumes report to the
+            # master every 5 s.)
             deadline = time.monotonic() + _WRITE_PATIENCE
         if readable and (can_write() or time.monotonic() > deadline):
             return True

@@ -23,6 +23,11 @@ class ArchivedFile:
     storage_class: StorageClass
     stored: StoredObject | None
 
+    @property
+    def whole(self) -> bool:
+        """Whether the store has it, as far as asking tells."""
+        return self.stored is not None and (self.stored.size, self.stored.sha256) == (self.size, self.sha256)
+
 
 @dataclass(frozen=True, slots=True)
 class Archived:
@@ -44,7 +49,7 @@ def archive(site: Site, slot: Slot) -> Archived:
     StoreError if the store refuses or does not answer.
     """
     folder, tier = site.settings.folder, site.tier(slot)
-    with site.locked(slot.backup_id, "archive"):
+    with site.locked(slot.backup_id, "archive"), records.record_failures(site, slot):
         archived = catalog.in_bucket(site.bucket, slot.tier, slot.backup_id)
         found = catalog.on_disk(folder, slot.backup_id)
         if archived is None:
@@ -66,7 +71,15 @@ def archive(site: Site, slot: Slot) -> Archived:
                     remedy="find out who wrote it: another host with the same bucket and prefix? Nothing was changed",
                 )
         result = Archived(archived, _described(site, archived, tier.storage_class), reused)
-        records.change(site, slot.backup_id, s3_uri=result.dump_uri, storage_class=tier.storage_class.value)
+        whole = all(file.whole for file in result.files)
+        records.change(
+            site,
+            slot.backup_id,
+            status="success" if whole else "failed",
+            error=None if whole else "S3 does not hold what the manifest says",
+            s3_uri=result.dump_uri,
+            storage_class=tier.storage_class.value,
+        )
         return result
 
 

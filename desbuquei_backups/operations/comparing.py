@@ -63,12 +63,10 @@ def compare_contents(
 
 def left_around(manifest: Manifest, around: Around) -> dict[str, str]:
     """Tables and sequences that were restored around, by identity; a root is one of them if a part of it is."""
-    skipped = {entry.oid: why for entry, why in around.entries if entry.class_oid == contents.PG_CLASS}
+    # A table's entry, or its rows alone where an extension makes the table.
+    skipped = {entry.oid: why for entry, why in around.entries if entry.class_oid in (0, contents.PG_CLASS)}
     found = {
-        table.identity: skipped[oid]
-        for table in manifest.tables
-        for oid in (table.oid, *table.parts)
-        if oid in skipped
+        table.identity: skipped[oid] for table in manifest.tables for oid in (table.oid, *table.parts) if oid in skipped
     }
     by_identity = {needed.identity: each.why for each in around.lacking for needed in each.requirement.dependants}
     names = {sequence.name for sequence in manifest.sequences}

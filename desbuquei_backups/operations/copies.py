@@ -56,7 +56,9 @@ def _in_s3(site: Site, backup_id: str) -> Copy:
             f"it is not archived in {site.bucket.uri(tier)}",
             remedy="`desbuquei list --remote` shows what is there; --from disk restores the copy in the backup folder",
         )
-    return Copy(manifest, Place.S3, lambda role, progress: read_archived(site.bucket, manifest, role, progress=progress))
+    return Copy(
+        manifest, Place.S3, lambda role, progress: read_archived(site.bucket, manifest, role, progress=progress)
+    )
 
 
 def _on_disk(site: Site, backup_id: str) -> Copy:

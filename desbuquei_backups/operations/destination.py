@@ -1,4 +1,4 @@
-"""The database that a restore fills: what may be overwritten, and a new one that bears its name only when it is whole."""
+"""The database that a restore fills: what may be overwritten; a new one bears its name only when it is whole."""
 
 import logging
 import secrets
@@ -55,8 +55,9 @@ class Seen:
     contents: list[str]
 
     @property
-    def major(self) -> int:
-        return self.facts.major
+    def needs_new(self) -> bool:
+        """Whether a database is made; otherwise the one that is there, and empty, is filled."""
+        return not self.exists or bool(self.contents)
 
 
 def destination(url: str) -> Destination:
@@ -163,7 +164,7 @@ def landing(seen: Seen, manifest: Manifest) -> Iterator[Landing]:
     A new one that did not become whole is dropped, and what was to be overwritten is still there.
     """
     place = seen.destination
-    if seen.exists and not seen.contents:
+    if not seen.needs_new:
         into = Landing(place.name, new=False, locale_missing=_other_locale(seen.facts, manifest.server))
         try:
             yield into
@@ -188,8 +189,9 @@ def landing(seen: Seen, manifest: Manifest) -> Iterator[Landing]:
             raise
         _drop(place, name)
         if isinstance(error, BackupError):
-            kept = f"{place.name} is as it was" if seen.exists else f"no database {place.name} was made"
-            error.remedy += f". {kept}: what was half-restored was dropped"
+            state = "is as it was" if seen.exists else "was not made"
+            begun = "; what was half-restored was dropped" if into.begun else ""
+            error.remedy += f". The database {place.name} {state}{begun}"
         raise
 
 
@@ -217,9 +219,7 @@ def _other_locale(there: ServerFacts, wanted: ServerFacts) -> str | None:
             f"the database's encoding is {there.encoding}, the source's was {wanted.encoding}",
             remedy="drop the empty database: it is created with the right encoding",
         )
-    ours, theirs = (
-        (facts.locale_provider, facts.collate, facts.ctype, facts.locale) for facts in (there, wanted)
-    )
+    ours, theirs = ((facts.locale_provider, facts.collate, facts.ctype, facts.locale) for facts in (there, wanted))
     if ours == theirs:
         return None
     shown = [f"{facts.locale or facts.collate} ({facts.locale_provider})" for facts in (there, wanted)]

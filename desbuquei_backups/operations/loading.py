@@ -28,8 +28,10 @@ class Around:
         self._objects = skipped_objects(self.lacking)
         self._extensions = {u.requirement.name: u.why for u in self.lacking if u.requirement.kind == "extension"}
         self._names: dict[tuple[str, str], str] = {}
+        self._seen: set[int] = set()
 
     def keep(self, entry: Entry) -> bool:
+        self._seen.add(entry.number)
         why = self._why_not(entry)
         if why is None:
             return True
@@ -48,7 +50,14 @@ class Around:
             return why  # its rows, its row security
         if entry.kind in ("TABLE ATTACH", "INDEX ATTACH"):
             return self._names.get((entry.schema, entry.name))
+        if entry.kind == "ACL" and self._extensions and self._of_some_extension(entry):
+            return "it grants on an object of some extension, and the restore server has not all of them"
         return next((self.skipped[number] for number in entry.dependencies if number in self.skipped), None)
+
+    def _of_some_extension(self, entry: Entry) -> bool:
+        """Whether these are grants on an object that no entry before made, nor every new database has."""
+        elsewhere = entry.dependencies and not self._seen.intersection(entry.dependencies)
+        return bool(elsewhere) and entry.schema != "pg_catalog" and not entry.name.startswith("SCHEMA ")
 
 
 class Keeps(Protocol):

@@ -25,7 +25,7 @@ _ABOUT_SCHEMA = re.compile(r'SCHEMA (?:"(.+)"|(.+))')
 _OWN = "the platform's own"
 
 _RELATIONS = """
-select n.nspname, c.relname, c.relkind = 'S',
+select n.nspname, c.relname,
        case c.relkind when 'S' then has_sequence_privilege(c.oid, 'UPDATE')
                       else has_table_privilege(c.oid, 'INSERT') end
   from pg_class c join pg_namespace n on n.oid = c.relnamespace
@@ -73,23 +73,25 @@ def project(connection: Connection, platform: Platform) -> Project:
     ).fetchall()
     return Project(
         schemas=frozenset(schemas),
-        relations={(schema, name): may for schema, name, _, may in relations},
+        relations={(schema, name): may for schema, name, may in relations},
         objects=frozenset((kind, schema, name) for kind, schema, name in connection.execute(_OBJECTS).fetchall()),
         acts_as=frozenset(name for (name,) in roles),
         replica=_may_replicate(connection),
     )
 
 
-def rows_there(connection: Connection, manifest: Manifest, platform: Platform, there: Project) -> list[str]:
+def rows_there(connection: Connection, manifest: Manifest, there: Project) -> list[str]:
     """The platform's tables that would be loaded and are not empty: no fresh project's."""
     found = []
-    tables = {f"{_quoted(schema)}.{_quoted(name)}": (schema, name) for schema, name in there.relations}
     wanted = {table.identity.replace('"', "") for table in manifest.tables if table.rows}
-    for schema, name in tables.values():
-        if f"{schema}.{name}" not in wanted or _MIGRATIONS.fullmatch(name) or not there.relations[schema, name]:
+    for (schema, name), may_write in there.relations.items():
+        if not may_write or f"{schema}.{name}" not in wanted or _MIGRATIONS.fullmatch(name):
             continue
         query = sql.SQL("select exists (select from {})").format(sql.Identifier(schema, name))
-        row = connection.execute(query).fetchone()
+        try:
+            row = connection.execute(query).fetchone()
+        except psycopg.errors.InsufficientPrivilege:
+            continue
         if row and row[0]:
             found.append(f"rows in {schema}.{name}")
     return found
@@ -213,7 +215,3 @@ def _may_replicate(connection: Connection) -> bool:
     except psycopg.errors.InsufficientPrivilege:
         return False
     return True
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'

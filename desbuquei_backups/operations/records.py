@@ -12,7 +12,7 @@ from typing import Any
 
 import psycopg
 
-from desbuquei_backups.core.errors import BackupError
+from desbuquei_backups.core.errors import BackupError, IntegrityError, NotFound
 from desbuquei_backups.core.manifest import Manifest
 from desbuquei_backups.core.slots import Slot
 from desbuquei_backups.operations.settings import DATABASE_URL
@@ -83,30 +83,39 @@ def change(site: Site, backup_id: str, **changed: Any) -> None:
 
 @contextmanager
 def record_failures(site: Site, slot: Slot) -> Iterator[None]:
-    """Record an attempt that failed, unless the slot holds a backup: that one is still true."""
+    """Record a step that failed, with its error.
+
+    A backup that is archived stays one: the error is only noted beside it, unless bytes are not what they were.
+    """
     try:
         yield
     except BackupError as error:
-        lines = {line["backup_id"]: line for line in _readable(site.settings.folder)}
-        if lines.get(slot.backup_id, {}).get("status") != "success":
-            failed = {
-                "backup_id": slot.backup_id,
-                "backup_type": slot.tier,
-                "backup_timestamp": _instant(site.now()),
-                "database": site.policy.database,
-                "status": "failed",
-                "size": 0,
-                "file": None,
-                "checksum_md5": None,
-                "checksum_sha256": None,
-                "duration_seconds": None,
-                "error": error.what,
-            }
-            try:
-                _write(site, failed)
-            except BackupError as second:
-                _LOG.warning("the failure of %s could not be recorded: %s", slot.backup_id, second.what)
+        try:
+            _write_failure(site, slot, error)
+        except BackupError as second:
+            _LOG.warning("the failure of %s could not be recorded: %s", slot.backup_id, second.what)
         raise
+
+
+def _write_failure(site: Site, slot: Slot, error: BackupError) -> None:
+    there = {line["backup_id"]: line for line in _readable(site.settings.folder)}.get(slot.backup_id)
+    if there is not None and there["status"] == "success":
+        kept = there.get("s3_uri") and not isinstance(error, IntegrityError)
+        status = "success" if kept else "failed"
+        _write(site, {"backup_id": slot.backup_id, "status": status, "error": error.what})
+    elif there is not None or not isinstance(error, NotFound):  # a step that found nothing to do made no attempt
+        failed = {
+            "backup_id": slot.backup_id,
+            "backup_type": slot.tier,
+            "backup_timestamp": _instant(site.now()),
+            "database": site.policy.database,
+            "size": 0,
+            "file": None,
+            "checksum_md5": None,
+            "checksum_sha256": None,
+            "duration_seconds": None,
+        }
+        _write(site, {**failed, **(there or {}), "status": "failed", "error": error.what})
 
 
 def read(folder: Path) -> list[dict[str, Any]]:

@@ -52,13 +52,14 @@ def prove(site: Site, slot: Slot, *, keep: bool = False) -> Proof:
     NotFound if it is not archived; IntegrityError if its objects are not what its manifest says; ToolFailed if psql
     cannot restore it; TargetRefused if the restore server is the source.
     """
-    with naming(slot.backup_id):
+    with naming(slot.backup_id), records.record_failures(site, slot):
         site.progress.stage("fetching the manifest")
         manifest = catalog.in_bucket(site.bucket, slot.tier, slot.backup_id)
         if manifest is None:
             raise NotFound("it is not archived in S3", remedy=f"desbuquei backup {slot.tier} finishes what is missing")
         proof = _Proving(site, manifest).prove(keep=keep)
-        records.change(site, slot.backup_id, recovery_tested=proof.verdict is not Verdict.DIFFERS)
+        tested = proof.verdict is not Verdict.DIFFERS
+        records.change(site, slot.backup_id, status="success", error=None, recovery_tested=tested)
         return proof
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from desbuquei_backups.core.errors import IntegrityError, NotFound
 from desbuquei_backups.core.manifest import Manifest
 from desbuquei_backups.core.slots import Slot
-from desbuquei_backups.operations import verify
+from desbuquei_backups.operations import records, verify
 from desbuquei_backups.operations.site import Site
 from desbuquei_backups.storage import catalog, disk
 
@@ -31,7 +31,7 @@ def seal(site: Site, slot: Slot) -> Sealed:
     IntegrityError if a file is not what was written; NotFound if there is no dump, on disk or in S3.
     """
     folder = site.settings.folder
-    with site.locked(slot.backup_id, "checksum manifest"):
+    with site.locked(slot.backup_id, "checksum manifest"), records.record_failures(site, slot):
         found = catalog.on_disk(folder, slot.backup_id)
         if found is None:
             archived = catalog.in_bucket(site.bucket, slot.tier, slot.backup_id)

@@ -1,5 +1,6 @@
 """Connections: a libpq URI, what may be said of it aloud, and what its failures mean."""
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -65,9 +66,13 @@ def described(parameters: Mapping[str, Any]) -> str:
 
 
 def environment(parameters: Mapping[str, Any]) -> dict[str, str]:
-    """The same parameters as the environment that libpq's programs read; nothing of them need be an argument."""
+    """The same parameters as the environment that libpq's programs read; nothing of them need be an argument.
+
+    What the URL leaves to PGPASSWORD, PGPASSFILE, PGSSLMODE and the like is left to them here too.
+    """
     names = {option.keyword.decode(): option.envvar for option in pq.Conninfo.get_defaults()}
-    given = {}
+    standard = {envvar.decode() for envvar in names.values() if envvar is not None}
+    given = {name: value for name in standard if (value := os.environ.get(name)) is not None}
     for keyword, value in parameters.items():
         variable = names.get(keyword)
         if variable is not None:

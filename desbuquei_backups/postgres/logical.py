@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import IO, Any
 
-from desbuquei_backups.core.errors import SourceUnreachable, ToolFailed
+from desbuquei_backups.core.errors import RestoreFailed, SourceUnreachable, ToolFailed
 from desbuquei_backups.postgres.connection import described, environment
 from desbuquei_backups.postgres.plain_dump import PlainDumpReader
 from desbuquei_backups.postgres.programs import Programs, clean_environment
 
 _CHUNK = 1024 * 1024
+_NAME, _OURS = "PGAPPNAME", "desbuquei_backups"  # how the server lists us, unless the URL has another name
 _DUMPING = re.compile(r'dumping contents of table "(.*)"')
 # The entries that make up `<id>.database.sql.gz`: what a plain dump without --create leaves out.
 _OF_THE_DATABASE = ("DATABASE", "DATABASE PROPERTIES")
@@ -46,9 +47,14 @@ def dump(
 
 
 def globals_(programs: Programs, parameters: Mapping[str, Any], *, passwords: bool) -> Iterator[bytes]:
-    """Roles, memberships, role settings and tablespaces; password hashes only if `passwords`."""
+    """Roles, memberships, role settings and tablespaces; password hashes only if `passwords`.
+
+    pg_dumpall writes VALID UNTIL in the source's own DateStyle, and a server that reads 05/06 the other way round takes
+    it in silence.
+    """
     arguments = ["--globals-only", f"--database={parameters.get('dbname', '')}"]
-    return _output(programs, "pg_dumpall", arguments + ([] if passwords else ["--no-role-passwords"]), parameters)
+    arguments += [] if passwords else ["--no-role-passwords"]
+    return _output(programs, "pg_dumpall", arguments, parameters, PGDATESTYLE="ISO, YMD")
 
 
 def database_properties(
@@ -68,6 +74,15 @@ def database_properties(
     reader.finish()
 
 
+def tables(
+    programs: Programs, parameters: Mapping[str, Any], patterns: Sequence[str], *, tablespaces: bool
+) -> Iterator[bytes]:
+    """The plain dump of the tables that match exactly one of the quoted `patterns`, with sequences they own."""
+    arguments = ["--format=plain", "--strict-names", *(f"--table={pattern}" for pattern in patterns)]
+    arguments += [] if tablespaces else ["--no-tablespaces"]
+    return _output(programs, "pg_dump", arguments, parameters)
+
+
 def schema(programs: Programs, parameters: Mapping[str, Any]) -> PlainDumpReader:
     """The DDL of a database, entry by entry, in the reader's `found.ddl`."""
     reader = PlainDumpReader(passing=False, collect_ddl=True)
@@ -81,7 +96,7 @@ def schema(programs: Programs, parameters: Mapping[str, Any]) -> PlainDumpReader
 def load(
     programs: Programs, parameters: Mapping[str, Any], script: Iterable[bytes], *, single_transaction: bool = False
 ) -> None:
-    """Run a SQL script through psql, stopping at the first error; ToolFailed says which line and why."""
+    """Run a SQL script through psql, stopping at the first error; RestoreFailed says which line and why."""
     arguments = ["--no-psqlrc", "--quiet", "--no-password", "--set=ON_ERROR_STOP=1", "--output=/dev/null"]
     arguments += ["--single-transaction"] if single_transaction else []
     process = subprocess.Popen(
@@ -89,7 +104,7 @@ def load(
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
-        env=clean_environment(**environment(parameters), PGAPPNAME="desbuquei_backups"),
+        env=clean_environment(**{_NAME: _OURS} | environment(parameters)),
     )
     said = _Listener(process.stderr)
     try:
@@ -105,8 +120,10 @@ def load(
         process.wait()
         said.finish()
     if process.returncode:
-        raise ToolFailed(
-            f"psql stopped restoring into {described(parameters)}: {said.text() or _ending(process.returncode)}",
+        text = said.text() or _ending(process.returncode)
+        kind = RestoreFailed if "ERROR:" in text else ToolFailed
+        raise kind(
+            f"psql stopped restoring into {described(parameters)}: {text}",
             remedy="mend what it names on that server, or restore to one that has what the manifest lists",
         )
 
@@ -117,13 +134,14 @@ def _output(
     arguments: Sequence[str],
     parameters: Mapping[str, Any],
     heard: Callable[[str], None] = lambda _: None,
+    **settings: str,
 ) -> Iterator[bytes]:
     process = subprocess.Popen(
         [programs.path(name), "--no-password", *arguments],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env=clean_environment(**environment(parameters), PGAPPNAME="desbuquei_backups"),
+        env=clean_environment(**{_NAME: _OURS} | environment(parameters) | settings),
     )
     said = _Listener(process.stderr, heard)
     ended = False
@@ -176,7 +194,9 @@ class _Listener:
             self._stream.close()
 
     def text(self) -> str:
-        return " ".join(" ".join(self._kept[-8:]).split())
+        """From the first error on, or all that was kept, on one line."""
+        first = next((n for n, line in enumerate(self._kept) if "ERROR:" in line or "FATAL:" in line), 0)
+        return " ".join(" ".join(self._kept[first:][:8]).split())
 
 
 def _widen(pipe: IO[bytes]) -> None:

@@ -71,8 +71,9 @@ def requirements(connection: Connection, left_out: Sequence[tuple[int, str]]) ->
             if (dependants := _needed_by(connection, "pg_collation", oid))
         ]
         found += [
-            Requirement(kind="relation", name=identity, dependants=_needed_by(connection, "pg_class", oid))
+            Requirement(kind="relation", name=identity, dependants=dependants)
             for oid, identity in left_out
+            if (dependants := _needed_by(connection, "pg_class", oid))
         ]
         sensitive = connection.execute(_LOCALE_SENSITIVE).fetchall()
         found.append(

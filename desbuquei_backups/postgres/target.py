@@ -10,7 +10,6 @@ from desbuquei_backups.core.errors import TargetRefused
 from desbuquei_backups.core.manifest import Manifest, Requirement, ServerFacts
 from desbuquei_backups.postgres.connection import Connection
 
-
 _CONTENTS = """
 with ours as (
     select oid, nspname from pg_namespace n

@@ -101,8 +101,13 @@ class Bucket:
 
     def check(self) -> None:
         """StoreError unless the bucket exists and may be read."""
-        with self._errors("reaching the bucket"):
-            self.client.head_bucket(Bucket=self.name)
+        try:
+            with self._errors("reaching the bucket"):
+                self.client.head_bucket(Bucket=self.name)
+        except NotFound:
+            raise StoreRefused(
+                f"there is no bucket {self.name}", remedy=_REFUSALS["NoSuchBucket"]
+            ) from None  # the backup may well be there, once the bucket is the right one
 
     def put_file(
         self,
@@ -119,11 +124,11 @@ class Bucket:
         An equal object already there is as good as a new one; another one is never overwritten (StoreRefused).
         IntegrityError if the file's bytes are not those of `sha256`: nothing is stored then.
         """
-        if (there := self.head(key)) is not None:
-            return self._equal_or_refused(there, sha256)
-        self.abort_uploads(key)
         with disk_errors(path):
             size = path.stat().st_size
+        if (there := self.head(key)) is not None:
+            return self._equal_or_refused(there, sha256, size)
+        self.abort_uploads(key)
         part = max(_PART, math.ceil(size / _MOST_PARTS / _READ) * _READ)
         upload = _Upload(self, key, storage_class, sha256, tags)
         try:
@@ -142,7 +147,7 @@ class Bucket:
         """Store something small, always in STANDARD, unless the key is taken; see `put_file`."""
         digest = hashlib.sha256(content)
         if (there := self.head(key)) is not None:
-            return self._equal_or_refused(there, digest.hexdigest())
+            return self._equal_or_refused(there, digest.hexdigest(), len(content))
         with self._errors(f"storing {self.uri(key)}"):
             self.client.put_object(
                 Bucket=self.name,
@@ -211,8 +216,8 @@ class Bucket:
     def _key(self, key: str) -> str:
         return f"{self.prefix}/{key}" if self.prefix else key
 
-    def _equal_or_refused(self, there: StoredObject, sha256: str) -> StoredObject:
-        if there.sha256 != sha256:
+    def _equal_or_refused(self, there: StoredObject, sha256: str, size: int) -> StoredObject:
+        if (there.sha256, there.size) != (sha256, size):
             raise StoreRefused(
                 f"{there.uri} is already there with other content",
                 remedy="find out who wrote it; it is not overwritten",
