@@ -30,7 +30,7 @@ def command(tier: str, as_json: bool) -> int:
 
 def run_tier(settings: Settings, tier: str, *, as_json: bool, ui: str | None = None) -> int:
     """Run the tier's job for its open slot and print what it did; 1 if it failed or a check is untrue."""
-    from desbuquei_backups.defs import runs
+    from desbuquei_backups.cli import runs
     from desbuquei_backups.embedded.settings import with_embedded_servers
 
     slot = Site(settings).open_slot(tier)
