@@ -46,7 +46,7 @@ def guarded(run: Callable[[], Any]) -> int:
         error.show()
         return 2
     except (KeyboardInterrupt, click.Abort):
-        messages().print("stopped; nothing was left half-written", style="yellow")
+        messages().print("stopped", style="yellow")
         return 130
     except BrokenPipeError:
         sys.stderr.close()

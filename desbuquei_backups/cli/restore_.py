@@ -14,6 +14,9 @@ from desbuquei_backups.operations.copies import Place
 from desbuquei_backups.operations.destination import Destination
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from desbuquei_backups.core.manifest import LeftOut
     from desbuquei_backups.operations.restore import Restored
 
 _SHOWN = 20
@@ -115,6 +118,7 @@ def _destination(into: str) -> Destination:
 
 def _print(done: "Restored", took: float, tables: tuple[str, ...]) -> None:
     from rich.markup import escape
+    from rich.padding import Padding
 
     out = console()
     what = ", ".join(tables) if tables else "all of it"
@@ -128,10 +132,10 @@ def _print(done: "Restored", took: float, tables: tuple[str, ...]) -> None:
         out.print(f"  [yellow]note[/]          {escape(note)}")
     if done.left:
         out.print(f"\n[yellow]Left, {len(done.left)}:[/]")
-        for each in done.left[:_SHOWN]:
-            out.print(f"  {escape(each.identity)} [dim]({escape(each.kind)})[/]: {escape(each.reason)}")
-        if len(done.left) > _SHOWN:
-            out.print(f"  … and {len(done.left) - _SHOWN} more: --json lists them all")
+        for reason, identities in _by_reason(done.left).items():
+            more = f" … and {len(identities) - _SHOWN} more, see --json" if len(identities) > _SHOWN else ""
+            out.print(f"  [bold]{escape(reason)}[/]")
+            out.print(Padding(escape(", ".join(identities[:_SHOWN]) + more), (0, 0, 0, 4)))
     differing = [f for f in (*done.row_counts, *done.contents) if f.verdict is Verdict.DIFFERS]
     if differing:
         out.print("\n[bold red]✗ The restored database does not match the backup:[/]")
@@ -140,6 +144,13 @@ def _print(done: "Restored", took: float, tables: tuple[str, ...]) -> None:
         out.print("  [bold]What to do:[/] restore another backup, or verify this one: desbuquei verify --remote")
     else:
         out.print("[green]✓[/] What was compared matches the manifest.")
+
+
+def _by_reason(left: "Sequence[LeftOut]") -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for each in left:
+        found.setdefault(each.reason, []).append(each.identity)
+    return found
 
 
 def _said(finding: Finding) -> str:

@@ -21,7 +21,12 @@ from desbuquei_backups.operations.settings import DATABASE_URL, RESTORE_URL, S3_
 
 _HOST = "127.0.0.1"
 _PORT = 3000
-_MODULE = ("-m", "desbuquei_backups.definitions")
+_WORKSPACE = """\
+load_from:
+  - python_module:
+      module_name: desbuquei_backups.definitions
+      location_name: desbuquei_backups
+"""
 _START_SECONDS = 120
 _STOP_SECONDS = 15
 
@@ -39,7 +44,8 @@ def command(demo: bool, shape: str, port: int) -> int:
     from desbuquei_backups.defs.remote import Webserver, write_down
     from desbuquei_backups.embedded.settings import with_embedded_servers
 
-    signal.signal(signal.SIGTERM, _interrupt)
+    for stopping in (signal.SIGTERM, signal.SIGINT):  # a shell that starts us with & has SIGINT ignored
+        signal.signal(stopping, _interrupt)
     settings = from_environment(os.environ)
     with ExitStack() as stack:
         if demo:
@@ -56,26 +62,30 @@ def command(demo: bool, shape: str, port: int) -> int:
         webserver = Webserver(_HOST, _free(port))
         logs = settings.home / "logs"
         logs.mkdir(parents=True, exist_ok=True)
-        served = _start(stack, "dagster-webserver", ["-h", _HOST, "-p", str(webserver.port)], logs / "webserver.log")
-        daemon = _start(stack, "dagster-daemon", ["run"], logs / "daemon.log")
-        _wait_for(webserver.url, served, logs / "webserver.log")
+        workspace = settings.home / "workspace.yaml"
+        workspace.write_text(_WORKSPACE)
+        served = _start(
+            stack, "dagster-webserver", ["-h", _HOST, "-p", f"{webserver.port}", "-w", f"{workspace}"], logs
+        )
+        daemon = _start(stack, "dagster-daemon", ["run", "-w", f"{workspace}"], logs)
+        _wait_for(webserver.url, served, logs / "dagster-webserver.log")
         where = write_down(settings.home, webserver)
         stack.callback(where.unlink, missing_ok=True)
         console().print(f"Dagster is at [bold]{webserver.url}[/]; Ctrl-C stops it. Logs: {logs}", soft_wrap=True)
         while served.poll() is None and daemon.poll() is None:
             time.sleep(0.5)
-        name = "webserver" if served.poll() is not None else "daemon"
-        raise ToolFailed(f"Dagster's {name} ended by itself", remedy=f"read {logs / name}.log, then start again")
+        name = "dagster-webserver" if served.poll() is not None else "dagster-daemon"
+        raise ToolFailed(f"{name} ended by itself", remedy=f"read {logs / name}.log, then start again")
 
 
-def _start(stack: ExitStack, program: str, arguments: list[str], log: Path) -> "subprocess.Popen[bytes]":
+def _start(stack: ExitStack, program: str, arguments: list[str], logs: Path) -> "subprocess.Popen[bytes]":
     """Start one of Dagster's programs in a process group of its own, which is ended with ours."""
     path = Path(sys.executable).with_name(program)
     if not path.exists():
         raise ConfigurationError(f"{program} is not installed beside {sys.executable}", remedy="pip install dagster")
-    with log.open("ab") as output:
+    with (logs / f"{program}.log").open("ab") as output:
         process = subprocess.Popen(
-            [path, *arguments, *_MODULE],
+            [path, *arguments],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -86,7 +96,7 @@ def _start(stack: ExitStack, program: str, arguments: list[str], log: Path) -> "
 
 
 def _stop(process: "subprocess.Popen[bytes]") -> None:
-    for sent in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+    for sent in (signal.SIGTERM, signal.SIGINT, signal.SIGKILL):
         with suppress(ProcessLookupError):
             os.killpg(process.pid, sent)
         with suppress(subprocess.TimeoutExpired):

@@ -15,7 +15,8 @@ from desbuquei_backups.operations.seal import Sealed
 from desbuquei_backups.validation.judge import Judgement
 
 _MOST_ROWS = 200
-_MOST_LETTERS = 400
+_MOST_LETTERS = 2000
+_MOST_LETTERS_OF_A_VALUE = 70
 _ORDER = {Verdict.DIFFERS: 0, Verdict.UNCOMPARED: 1, Verdict.MATCHES: 2}
 
 
@@ -27,8 +28,8 @@ def check_result(judgement: Judgement) -> dg.AssetCheckResult:
         severity=dg.AssetCheckSeverity.ERROR if judgement.verdict is Verdict.DIFFERS else dg.AssetCheckSeverity.WARN,
         description=judgement.summary,
         metadata={
-            "verdict": judgement.verdict.value,
             "compared": findings_table(judgement.findings),
+            "verdict": judgement.verdict.value,
             **{
                 word: sum(finding.verdict is verdict for finding in judgement.findings)
                 for word, verdict in (
@@ -48,7 +49,7 @@ def failed_check(name: str, why: str) -> dg.AssetCheckResult:
         check_name=name,
         passed=False,
         severity=dg.AssetCheckSeverity.ERROR,
-        description=_short(why),
+        description=_short(why, keep_lines=True),
         metadata={"error": why},
     )
 
@@ -58,20 +59,20 @@ def findings_table(findings: Sequence[Finding]) -> dg.TableMetadataValue:
     ordered = sorted(findings, key=lambda finding: _ORDER[finding.verdict])
     rows = [
         {
-            "what": _short(finding.subject),
-            "source": _short(finding.source),
-            "restored or found": _short(finding.restored),
             "verdict": finding.verdict.value,
+            "what": _short(finding.subject),
+            "expected": _short(finding.source),
+            "found": _short(finding.restored),
             "why": _short(finding.why, keep_lines=True),
         }
         for finding in ordered[:_MOST_ROWS]
     ]
     if len(ordered) > _MOST_ROWS:
         rows.append(
-            dict.fromkeys(("source", "restored or found", "why"), "")
+            dict.fromkeys(("expected", "found", "why"), "")
             | {"what": f"… and {len(ordered) - _MOST_ROWS:,} more", "verdict": ordered[_MOST_ROWS].verdict.value}
         )
-    return _table(rows, ("what", "source", "restored or found", "verdict", "why"))
+    return _table(rows, ("verdict", "what", "expected", "found", "why"))
 
 
 def dump_metadata(taken: Taken, folder: Path) -> Mapping[str, Any]:
@@ -183,5 +184,5 @@ def _table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], /, **types
 def _short(text: str | None, *, keep_lines: bool = False) -> str:
     if text is None:
         return "—"
-    line = text if keep_lines else " ".join(text.split())
-    return line if len(line) <= _MOST_LETTERS else f"{line[: _MOST_LETTERS - 1]}…"
+    line, most = (text, _MOST_LETTERS) if keep_lines else (" ".join(text.split()), _MOST_LETTERS_OF_A_VALUE)
+    return line if len(line) <= most else f"{line[: most - 1]}…"

@@ -80,14 +80,15 @@ def start(home: Home, place: Place) -> tuple[Process, S3Server]:
     )
 
 
-def stop(process: Process) -> None:
+def stop(process: Process, home: Home) -> None:
     """Let it flush and leave; it is killed if it won't."""
     process.stop(signal.SIGTERM, _STOP_PATIENCE)
+    _sweep(home.read("ports").get("s3", []))
 
 
 def _sweep(ports: list[int]) -> None:
-    """Remove the sockets that a killed server of these ports left in /tmp, where SeaweedFS insists on having them."""
-    for port in (*ports, ports[-1] + DERIVED):
+    """Remove what a gone server of these ports left in /tmp, where SeaweedFS insists on having its sockets."""
+    for port in (*ports, *(port + DERIVED for port in ports[-1:])):
         for path in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):  # noqa: S108
             with suppress(OSError):  # another user's
                 path.unlink()
@@ -148,7 +149,7 @@ def _answers(process: Process, ports: dict[str, int], secret: str) -> bool:
         if readable and (can_write() or time.monotonic() > deadline):
             return True
         if time.monotonic() > deadline:
-            stop(process)
+            process.stop(signal.SIGTERM, _STOP_PATIENCE)
     return False
 
 

@@ -112,14 +112,17 @@ class Supervisor:
             return started[1]
 
     def _stop(self) -> None:
-        stops = [
-            threading.Thread(target=s3.stop if server is Server.S3 else postgres.stop, args=(process,))
-            for server, (process, _) in self._running.items()
-        ]
+        stops = [threading.Thread(target=self._stop_one, args=item) for item in self._running.items()]
         for thread in stops:
             thread.start()
         for thread in stops:
             thread.join()
+
+    def _stop_one(self, server: Server, running: tuple[Process, PostgresServer | S3Server]) -> None:
+        if server is Server.S3:
+            s3.stop(running[0], self.home)
+        else:
+            postgres.stop(running[0])
 
 
 def main() -> None:

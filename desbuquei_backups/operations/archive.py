@@ -7,7 +7,7 @@ from desbuquei_backups.core.errors import IntegrityError, NotFound
 from desbuquei_backups.core.manifest import Manifest, Role, manifest_name
 from desbuquei_backups.core.slots import Slot
 from desbuquei_backups.core.tiers import StorageClass
-from desbuquei_backups.operations import records
+from desbuquei_backups.operations import records, verify
 from desbuquei_backups.operations.site import Site
 from desbuquei_backups.storage import catalog
 from desbuquei_backups.storage.s3 import StoredObject
@@ -90,6 +90,14 @@ def stored(site: Site, manifest: Manifest) -> dict[str, StoredObject | None]:
 
 def _store(site: Site, manifest: Manifest, storage_class: StorageClass) -> None:
     folder = site.settings.folder
+    # The dump is seen to be whole as it is sent. The small files are read first: half an archive of a bad backup would
+    # stand in the way of the one that is taken in its place.
+    small = manifest.model_copy(update={"files": [file for file in manifest.files if file.role is not Role.DUMP]})
+    if wrong := [f"{name} {fault}" for name, fault in verify.checksum_faults(folder, small).items() if fault]:
+        raise IntegrityError(
+            f"not what the manifest says: {'; '.join(wrong)}",
+            remedy="run the slot again: what is open is taken anew, and the altered file is set aside",
+        )
     tags = {"backup-id": manifest.backup_id, "tier": manifest.tier, "database": manifest.database}
     for file in manifest.files:
         site.bucket.put_file(

@@ -127,15 +127,16 @@ def refuse_contents(seen: Seen, manifest: Manifest, overwrite: str | None) -> No
         )
     if not seen.exists or not seen.contents:
         return
-    if overwrite is None:
-        raise TargetRefused(
-            f"{place.described} is not empty: it has {', '.join(seen.contents)}",
-            remedy=f"name a new database (it is created), or give --overwrite {place.name} to lose what is in it",
-        )
+    it_has = f"{place.described} is not empty: it has {', '.join(seen.contents)}"
     if seen.platform is not None:
         raise TargetRefused(
-            f"{place.described} is a {seen.platform.name} database, which cannot be dropped and made anew",
-            remedy="restore into a fresh project",
+            it_has,
+            remedy=f"restore into a fresh project: a {seen.platform.name} database cannot be dropped and made anew",
+        )
+    if overwrite is None:
+        raise TargetRefused(
+            it_has,
+            remedy=f"name a new database (it is created), or give --overwrite {place.name} to lose what is in it",
         )
     known = seen.facts.system_identifier is not None and manifest.server.system_identifier is not None
     if place.name == manifest.server.database and not known:

@@ -1,7 +1,7 @@
 """A dump onto a managed platform's fresh project: what is the platform's stays its own, its tables get their rows."""
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import psycopg
@@ -10,6 +10,7 @@ from psycopg import sql
 from desbuquei_backups.core.manifest import LeftOut, Manifest
 from desbuquei_backups.operations.loading import Around
 from desbuquei_backups.operations.schema import label
+from desbuquei_backups.postgres import contents
 from desbuquei_backups.postgres.connection import Connection
 from desbuquei_backups.postgres.contents import PG_CLASS, Relation
 from desbuquei_backups.postgres.plain_dump import Entry
@@ -41,6 +42,12 @@ union all select 'TRIGGER', n.nspname, c.relname || ' ' || t.tgname
 union all select 'POLICY', n.nspname, c.relname || ' ' || p.polname
             from pg_policy p join pg_class c on c.oid = p.polrelid join pg_namespace n on n.oid = c.relnamespace
 """
+_REFERENCES = """
+select n.nspname, c.relname, fn.nspname, f.relname
+  from pg_constraint k join pg_class c on c.oid = k.conrelid join pg_namespace n on n.oid = c.relnamespace
+  join pg_class f on f.oid = k.confrelid join pg_namespace fn on fn.oid = f.relnamespace
+ where k.contype = 'f' and k.conrelid <> k.confrelid and n.nspname = any (%(all)s) and fn.nspname = any (%(all)s)
+"""
 # Grants that every new table of this role would get: a dump grants what the source had, and nothing revokes the rest.
 _DEFAULTS = """
 select distinct format('alter default privileges %s revoke all on %s from %s',
@@ -55,13 +62,18 @@ select distinct format('alter default privileges %s revoke all on %s from %s',
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """What a fresh project has: schemas, relations (and whether the role may write them), named objects, own roles."""
+    """What a fresh project has: schemas, relations (and whether the role may write them), named objects, own roles.
+
+    `replica`: this role may switch triggers off. Where it may not, `first` are the platform's tables whose rows must be
+    there before others refer to them, one set after another.
+    """
 
     schemas: frozenset[str]
     relations: Mapping[tuple[str, str], bool]
     objects: frozenset[tuple[str, str, str]]
     acts_as: frozenset[str]
     replica: bool
+    first: Sequence[frozenset[tuple[str, str]]] = ()
 
 
 def project(connection: Connection, platform: Platform) -> Project:
@@ -71,29 +83,34 @@ def project(connection: Connection, platform: Platform) -> Project:
     roles = connection.execute(
         "select rolname::text from pg_roles where pg_has_role(current_user, oid, 'MEMBER')"
     ).fetchall()
+    may_write = {(schema, name): may for schema, name, may in relations}
+    replica = _may_replicate(connection)
+    references = connection.execute(_REFERENCES, {"all": list(platform.schemas)}).fetchall()
     return Project(
         schemas=frozenset(schemas),
-        relations={(schema, name): may for schema, name, may in relations},
+        relations=may_write,
         objects=frozenset((kind, schema, name) for kind, schema, name in connection.execute(_OBJECTS).fetchall()),
         acts_as=frozenset(name for (name,) in roles),
-        replica=_may_replicate(connection),
+        replica=replica,
+        first=() if replica else _in_order({((a, b), (c, d)) for a, b, c, d in references}, may_write),
     )
 
 
 def rows_there(connection: Connection, manifest: Manifest, there: Project) -> list[str]:
     """The platform's tables that would be loaded and are not empty: no fresh project's."""
     found = []
-    wanted = {table.identity.replace('"', "") for table in manifest.tables if table.rows}
-    for (schema, name), may_write in there.relations.items():
-        if not may_write or f"{schema}.{name}" not in wanted or _MIGRATIONS.fullmatch(name):
+    wanted = {table.identity for table in manifest.tables if table.rows}
+    for relation in contents.relations(connection):
+        key = (relation.schema, relation.name)
+        if relation.identity not in wanted or not relation.readable or not there.relations.get(key):
             continue
-        query = sql.SQL("select exists (select from {})").format(sql.Identifier(schema, name))
-        try:
-            row = connection.execute(query).fetchone()
-        except psycopg.errors.InsufficientPrivilege:
+        if _MIGRATIONS.fullmatch(relation.name):
             continue
+        # Of an extension's table only the rows that a dump carries: it came with rows of its own.
+        query = sql.SQL("select exists (select from {} {})").format(relation.quoted, sql.SQL(relation.condition or ""))
+        row = connection.execute(query).fetchone()
         if row and row[0]:
-            found.append(f"rows in {schema}.{name}")
+            found.append(f"rows in {relation.identity}")
     return found
 
 
@@ -105,7 +122,10 @@ def without_default_grants(connection: Connection) -> None:
 
 @dataclass
 class OntoPlatform:
-    """Decides, entry by entry, what goes into a fresh project; remembers what must be tried later, or was left."""
+    """Decides, entry by entry, what goes into a fresh project; remembers what must be tried later, or was left.
+
+    While `only` is set, the rows of those tables and nothing else.
+    """
 
     platform: Platform
     there: Project
@@ -115,6 +135,7 @@ class OntoPlatform:
     tried_later: set[int] = field(default_factory=set)
     reasons: dict[int, str] = field(default_factory=dict)
     managed: set[str] = field(default_factory=set)
+    only: frozenset[tuple[str, str]] | None = None
 
     def __post_init__(self) -> None:
         self.managed = set(self.platform.schemas)
@@ -128,6 +149,8 @@ class OntoPlatform:
         }
 
     def keep(self, entry: Entry) -> bool:
+        if self.only is not None:
+            return entry.kind == "TABLE DATA" and (entry.schema, entry.name) in self.only
         schema = _schema_of(entry)
         if entry.kind == "SCHEMA" and entry.owner in self.there.acts_as and entry.name not in self.there.schemas:
             self.managed.discard(entry.name)  # the project's own, by a name that the platform uses too
@@ -153,6 +176,8 @@ class OntoPlatform:
         return False
 
     def _takes_rows(self, entry: Entry) -> bool:
+        if entry.kind == "TABLE DATA" and any((entry.schema, entry.name) in early for early in self.there.first):
+            return False  # they are there by now
         what = "rows" if entry.kind == "TABLE DATA" else "sequence"
         may = self.there.relations.get((entry.schema, entry.name))
         if _MIGRATIONS.fullmatch(entry.name):
@@ -196,6 +221,19 @@ class OntoPlatform:
         spoken_of = {table.identity for table in self.manifest.tables}
         spoken_of |= {sequence.name for sequence in self.manifest.sequences}
         return relation.schema not in self.managed or relation.identity in spoken_of
+
+
+def _in_order(
+    references: Collection[tuple[tuple[str, str], tuple[str, str]]], may_write: Mapping[tuple[str, str], bool]
+) -> list[frozenset[tuple[str, str]]]:
+    """The writable tables that others refer to, each set before those that refer to it; what is in a circle is left."""
+    left = {table for pair in references for table in pair}
+    levels = []
+    while ready := {table for table in left if not any(a == table and b in left for a, b in references)}:
+        left -= ready
+        levels.append(frozenset(t for t in ready if may_write.get(t) and not _MIGRATIONS.fullmatch(t[1])))
+    # The last set is loaded with everything else: nobody waits for it.
+    return levels[:-1]
 
 
 def _schema_of(entry: Entry) -> str:

@@ -85,7 +85,7 @@ def change(site: Site, backup_id: str, **changed: Any) -> None:
 def record_failures(site: Site, slot: Slot) -> Iterator[None]:
     """Record a step that failed, with its error.
 
-    A backup that is archived stays one: the error is only noted beside it, unless bytes are not what they were.
+    A backup that is archived stays one: the error is only noted beside it, unless bytes are gone or not what they were.
     """
     try:
         yield
@@ -100,7 +100,7 @@ def record_failures(site: Site, slot: Slot) -> Iterator[None]:
 def _write_failure(site: Site, slot: Slot, error: BackupError) -> None:
     there = {line["backup_id"]: line for line in _readable(site.settings.folder)}.get(slot.backup_id)
     if there is not None and there["status"] == "success":
-        kept = there.get("s3_uri") and not isinstance(error, IntegrityError)
+        kept = there.get("s3_uri") and not isinstance(error, IntegrityError | NotFound)
         status = "success" if kept else "failed"
         _write(site, {"backup_id": slot.backup_id, "status": status, "error": error.what})
     elif there is not None or not isinstance(error, NotFound):  # a step that found nothing to do made no attempt

@@ -143,7 +143,7 @@ class _Restoring:
         for each in lacking:
             needed = len(each.requirement.dependants)
             if needed or each.requirement.kind == "extension":
-                faults.append(f"{each.why} ({needed} objects need it)")
+                faults.append(each.why + (f" ({needed} objects need it)" if needed else ""))
             else:
                 self.notes.append(each.why)
         spaces = [name for name in manifest.server.tablespaces if name not in target.tablespaces(connection)]
@@ -172,20 +172,17 @@ class _Restoring:
         manifest, platform = self.copy.manifest, self.seen.platform
         around = Around(lacking)
         onto = None
-        keeps: Keeps = around
-        before_rows = b""
-        if platform is not None:
-            there = onto_platform.project(connection, platform)
-            keeps = onto = OntoPlatform(platform, there, manifest, around)
-            before_rows = _REPLICA if there.replica else b""
-            onto_platform.without_default_grants(connection)
         with self._timed("restore"):
-            ddl = self._load(connection, into, keeps, before_rows)
+            if platform is None:
+                self._load(connection, into, around)
+            else:
+                there = onto_platform.project(connection, platform)
+                onto = OntoPlatform(platform, there, manifest, around)
+                self._load_onto(connection, into, onto)
         self.left += [
             LeftOut(kind=entry.kind.lower(), identity=label(entry), reason=why) for entry, why in around.entries
         ]
         if onto is not None:
-            onto.try_rest(connection, ddl)
             self.left += onto.left
         self.site.progress.stage("analyzing")
         with self._timed("analyze"):
@@ -196,8 +193,17 @@ class _Restoring:
                 connection, manifest, uncompared, self.site.progress, ours=onto.ours if onto else lambda _: True
             )
 
+    def _load_onto(self, connection: pg.Connection, into: Landing, onto: OntoPlatform) -> None:
+        onto_platform.without_default_grants(connection)
+        for tables in onto.there.first:
+            onto.only = tables
+            self._load(connection, into, onto)
+        onto.only = None
+        ddl = self._load(connection, into, onto, _REPLICA if onto.there.replica else b"")
+        onto.try_rest(connection, ddl)
+
     def _load(
-        self, connection: pg.Connection, into: Landing, keeps: Keeps, before_rows: bytes
+        self, connection: pg.Connection, into: Landing, keeps: Keeps, before_rows: bytes = b""
     ) -> Sequence[tuple[Entry, str]]:
         self.site.progress.stage(f"restoring from {self.copy.place}", self.copy.manifest.dump.size)
         found = load(

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 from psycopg import sql
 
-from desbuquei_backups.core.errors import NotFound, TargetRefused
+from desbuquei_backups.core.errors import NotFound, TargetRefused, ToolFailed
 from desbuquei_backups.core.manifest import Manifest, Role, TableFacts
 from desbuquei_backups.operations import comparing
 from desbuquei_backups.operations.copies import Place, find_copy
@@ -67,7 +67,14 @@ def restore_tables(site: Site, backup_id: str, names: Sequence[str], into: Desti
             site.progress.stage("copying the tables")
             script = _script(programs, scratch, members, schemas, tablespaces=not how.without_tablespaces)
             psql = choose(seen.facts.major)
-            logical.load(psql, into.parameters(into.name), script, single_transaction=True)
+            try:
+                logical.load(psql, into.parameters(into.name), script, single_transaction=True)
+            except ToolFailed as error:
+                error.remedy = (
+                    "make there what it names, since the table needs it, or restore all of the backup into a new "
+                    "database; the target is as it was"
+                )
+                raise
         return _compared(site, manifest, wanted, into, how.place)
 
 

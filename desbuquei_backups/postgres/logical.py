@@ -15,6 +15,7 @@ from desbuquei_backups.postgres.programs import Programs, clean_environment
 
 _CHUNK = 1024 * 1024
 _NAME, _OURS = "PGAPPNAME", "desbuquei_backups"  # how the server lists us, unless the URL has another name
+_LOST = ("server closed the connection", "connection to server", "terminating connection")
 _DUMPING = re.compile(r'dumping contents of table "(.*)"')
 # The entries that make up `<id>.database.sql.gz`: what a plain dump without --create leaves out.
 _OF_THE_DATABASE = ("DATABASE", "DATABASE PROPERTIES")
@@ -160,11 +161,7 @@ def _output(
         said.finish()
     if process.returncode:
         text = said.text() or _ending(process.returncode)
-        kind = (
-            SourceUnreachable
-            if "server closed the connection" in text or "connection to server" in text
-            else ToolFailed
-        )
+        kind = SourceUnreachable if any(words in text for words in _LOST) else ToolFailed
         raise kind(
             f"{name} {programs.version} failed on {described(parameters)}: {text}",
             remedy="mend what it names, then run again; no file was left under a final name",
