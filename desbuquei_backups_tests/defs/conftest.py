@@ -1,0 +1,76 @@
+"""The environment that a run reads, and jobs run on an instance of their own."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from desbuquei_backups.core.slots import Slot, last_due
+from desbuquei_backups.core.tiers import load_policy
+from desbuquei_backups.definitions import build
+from desbuquei_backups.defs.execution import Outcome, outcome
+from desbuquei_backups.operations.settings import DATABASE_URL, RESTORE_URL, S3_URL
+from desbuquei_backups_tests.conftest import Endpoints
+
+_POLICY = load_policy()
+_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Dagster's own deprecated calls are its own affair."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.filterwarnings("ignore::DeprecationWarning"))
+            item.add_marker(pytest.mark.filterwarnings("ignore::ResourceWarning"))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "backups"
+
+
+@pytest.fixture
+def environment(
+    monkeypatch: pytest.MonkeyPatch, endpoints: Endpoints, bucket_url: str, folder: Path, sample_url: str
+) -> pytest.MonkeyPatch:
+    """The settings of a run that backs up the plain sample."""
+    for name, value in {
+        DATABASE_URL: sample_url,
+        S3_URL: bucket_url,
+        RESTORE_URL: endpoints.scratch,
+        "DESBUQUEI_BACKUP_DIR": str(folder),
+        "AWS_MAX_ATTEMPTS": "1",
+        **endpoints.aws,
+    }.items():
+        monkeypatch.setenv(name, value)
+    return monkeypatch
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield instance
+
+
+@pytest.fixture
+def open_slot() -> Slot:
+    return Slot("daily", last_due(_POLICY.tier("daily").cron, datetime.now(UTC)))
+
+
+Run = Callable[..., Outcome]
+
+
+@pytest.fixture
+def run(instance: dg.DagsterInstance, open_slot: Slot) -> Run:
+    """A function that runs the daily job for a slot, the open one unless told otherwise."""
+    definitions = build(_POLICY, datetime.now(UTC) - timedelta(days=3), retry_delay=0)
+
+    def once(slot: Slot = open_slot) -> Outcome:
+        result = definitions.resolve_job_def("desbuquei_daily").execute_in_process(
+            partition_key=slot.key, instance=instance, raise_on_error=False, run_config=_QUIET
+        )
+        return outcome(result.all_events, result.run_id, slot)
+
+    return once

@@ -1,0 +1,59 @@
+"""A judge that is fooled by an empty frame, a NULL or a lost table would turn a lost backup green."""
+
+import pytest
+
+from desbuquei_backups.core.comparison import Finding, Verdict, compare
+from desbuquei_backups.validation.judge import judge
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::UserWarning"),
+]
+
+
+@pytest.mark.parametrize(
+    ("source", "restored", "verdict"),
+    [
+        ({"a": 1, "b": 2}, {"a": 1, "b": 2}, Verdict.MATCHES),
+        ({"a": 1, "b": 2}, {"a": 1, "b": 3}, Verdict.DIFFERS),
+        ({"a": 1, "b": 2}, {"a": 1}, Verdict.DIFFERS),
+        ({"a": 1}, {"a": 1, "b": 2}, Verdict.DIFFERS),
+        ({"a": 1, "b": None}, {"a": 1, "b": None}, Verdict.DIFFERS),
+        ({}, {}, Verdict.UNCOMPARED),
+    ],
+    ids=["equal", "changed", "lost", "surplus", "null on both sides", "nothing at all"],
+)
+def test_only_what_is_there_and_equal_on_both_sides_matches(
+    source: dict[str, object], restored: dict[str, object], verdict: Verdict
+) -> None:
+    judgement = judge("row_counts_match", compare(source, restored, {}))
+    assert judgement.verdict is verdict
+
+
+def test_great_expectations_finds_the_difference_by_itself() -> None:
+    judgement = judge("row_counts_match", compare({"a": 1, "b": 2}, {"a": 1, "b": 3}, {}))
+    assert judgement.record["success"] is False
+    failed = [result for result in judgement.record["results"] if not result["success"]]
+    assert [result["expectation_config"]["type"] for result in failed] == ["expect_column_pair_values_to_be_equal"]
+
+
+def test_what_could_not_be_compared_is_neither_good_nor_bad() -> None:
+    findings = compare({"a": 1, "b": 2}, {"a": 1}, {"b": "the server lacks an extension"})
+    judgement = judge("content_matches", findings)
+    assert judgement.verdict is Verdict.UNCOMPARED
+    assert judgement.summary == "1 match, 1 could not be compared"
+
+
+def test_a_difference_outweighs_what_could_not_be_compared() -> None:
+    findings = compare({"a": 1, "b": 2}, {"a": 9}, {"b": "the server lacks an extension"})
+    assert judge("content_matches", findings).verdict is Verdict.DIFFERS
+
+
+def test_two_judges_that_disagree_are_never_green() -> None:
+    lying = [Finding("a", "1", "2", Verdict.MATCHES)]
+    assert judge("content_matches", lying).verdict is Verdict.DIFFERS
+
+
+def test_a_subject_counted_twice_is_not_taken_for_two() -> None:
+    twice = [Finding("a", "1", "1", Verdict.MATCHES), Finding("a", "1", "1", Verdict.MATCHES)]
+    assert judge("content_matches", twice).verdict is Verdict.MATCHES
