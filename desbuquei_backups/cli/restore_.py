@@ -71,8 +71,8 @@ def command(
     is filled beside the old one, which is dropped only when the new one is whole: there must be room for both.
 
     \b
-      desbuquei restore daily-2026-02-02-020000 --into env:RESTORE_INTO
-      desbuquei restore daily-2026-02-02-020000 --into env:RESTORE_INTO --table public.orders
+      desbuquei restore daily-2026-02-02-020000 --into env:INTO
+      desbuquei restore daily-2026-02-02-020000 --into env:INTO --table public.a
     """
     from desbuquei_backups.operations.restore import Wanted, restore
     from desbuquei_backups.operations.restore_tables import restore_tables

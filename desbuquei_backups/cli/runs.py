@@ -61,10 +61,12 @@ def _here(
 
 def _instance(stack: ExitStack, said: Callable[[str], None]) -> dg.DagsterInstance | None:
     """The instance of DAGSTER_HOME, or None if its storage does not answer."""
+    from dagster_postgres.utils import DagsterPostgresException
+
     try:
         instance = stack.enter_context(dg.DagsterInstance.get())
         instance.get_runs_count()
-    except (SQLAlchemyError, dg.DagsterError, OSError) as error:
+    except (SQLAlchemyError, DagsterPostgresException, dg.DagsterError, OSError) as error:
         said(f"{os.environ['DAGSTER_HOME']}: {type(error).__name__}")
         return None
     return instance

@@ -47,9 +47,9 @@ def print_outcome(outcome: Outcome, settings: Settings, *, ui: str | None = None
     if outcome.checks:
         out.print(_checks(outcome))
     for left in made.get("dump", {}).get("left out", []):
-        out.print(f"left out: {left['kind']} {escape(left['what'])}: {escape(left['why'])}", soft_wrap=True)
+        out.print(f"left out: {left['kind']} {escape(left['what'])}: {escape(left['why'])}")
     for lacking in made.get("restored_copy", {}).get("the server lacks", []):
-        out.print(f"restored around: {escape(lacking['why'])}", soft_wrap=True)
+        out.print(f"restored around: {escape(lacking['why'])}")
     for error in outcome.errors:
         out.print(Text(f"✗ {error}", style="red"), soft_wrap=True)
     if "dump" in made:

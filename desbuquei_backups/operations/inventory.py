@@ -80,12 +80,16 @@ def archived_slots(bucket: Bucket, tier: str) -> list[Slot]:
     return sorted((slot for name in names if (slot := _slot(name)) is not None), reverse=True)
 
 
+def sealed_slots(folder: Path) -> list[Slot]:
+    """The slots that have a manifest in `folder`, whether it can be read or not."""
+    names = (path.name.removesuffix(_SUFFIX) for path in _manifest_paths(folder))
+    return sorted((slot for name in names if (slot := _slot(name)) is not None), reverse=True)
+
+
 def manifests_on_disk(folder: Path) -> tuple[list[Manifest], list[str]]:
     """Every sealed manifest in `folder` that can be read; and why the others cannot."""
     manifests, faults = [], []
-    with disk_errors(folder):
-        paths = sorted(folder.glob(f"[!.]*{_SUFFIX}")) if folder.exists() else []
-    for path in paths:
+    for path in _manifest_paths(folder):
         try:
             with disk_errors(path):
                 content = path.read_bytes()
@@ -93,6 +97,11 @@ def manifests_on_disk(folder: Path) -> tuple[list[Manifest], list[str]]:
         except BackupError as error:
             faults.append(error.what)
     return manifests, faults
+
+
+def _manifest_paths(folder: Path) -> list[Path]:
+    with disk_errors(folder):
+        return sorted(folder.glob(f"[!.]*{_SUFFIX}")) if folder.exists() else []
 
 
 def _manifest_keys(bucket: Bucket, tier: str) -> Iterator[str]:

@@ -10,7 +10,7 @@ import psycopg
 from desbuquei_backups.core.comparison import Finding, Verdict, overall
 from desbuquei_backups.core.errors import IntegrityError, TargetRefused
 from desbuquei_backups.core.manifest import LeftOut, Manifest, Role
-from desbuquei_backups.operations import comparing, onto_platform, target_roles
+from desbuquei_backups.operations import comparing, project, target_roles
 from desbuquei_backups.operations.copies import Copy, Place, find_copy
 from desbuquei_backups.operations.destination import Destination, Landing, Seen, landing, look, refuse_contents
 from desbuquei_backups.operations.loading import Around, Keeps, load, property_statements
@@ -62,7 +62,7 @@ def restore(site: Site, backup_id: str, into: Destination, wanted: Wanted) -> Re
     """Restore the whole of a backup. Nothing but `into`, and roles that its server has not, is written to.
 
     NotFound, IntegrityError or StoreError if the copy is not there or not whole; TargetRefused, with everything that
-    stands in the way, before anything is made; ToolFailed if psql stops.
+    stands in the way, before anything is made; RestoreFailed if psql stops.
     """
     with naming(backup_id):
         copy = find_copy(site, backup_id, wanted.place)
@@ -149,8 +149,8 @@ class _Restoring:
         spaces = [name for name in manifest.server.tablespaces if name not in target.tablespaces(connection)]
         hard = [] if self.wanted.without_tablespaces or not spaces else [f"missing tablespaces: {', '.join(spaces)}"]
         if self.seen.platform is not None:
-            there = onto_platform.project(connection, self.seen.platform)
-            hard += onto_platform.rows_there(connection, manifest, there)
+            there = project.project(connection, self.seen.platform)
+            hard += project.rows_there(connection, manifest, there)
         if hard or (faults and not self.wanted.around_missing):
             raise TargetRefused(
                 f"the server cannot hold all of it: {'; '.join(hard + faults)}",
@@ -176,7 +176,7 @@ class _Restoring:
             if platform is None:
                 self._load(connection, into, around)
             else:
-                there = onto_platform.project(connection, platform)
+                there = project.project(connection, platform)
                 onto = OntoPlatform(platform, there, manifest, around)
                 self._load_onto(connection, into, onto)
         self.left += [
@@ -194,7 +194,7 @@ class _Restoring:
             )
 
     def _load_onto(self, connection: pg.Connection, into: Landing, onto: OntoPlatform) -> None:
-        onto_platform.without_default_grants(connection)
+        project.without_default_grants(connection)
         for tables in onto.there.first:
             onto.only = tables
             self._load(connection, into, onto)

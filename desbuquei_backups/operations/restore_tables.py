@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 from psycopg import sql
 
-from desbuquei_backups.core.errors import NotFound, TargetRefused, ToolFailed
+from desbuquei_backups.core.errors import NotFound, TargetRefused, ToolError
 from desbuquei_backups.core.manifest import Manifest, Role, TableFacts
 from desbuquei_backups.operations import comparing
 from desbuquei_backups.operations.copies import Place, find_copy
@@ -33,7 +33,7 @@ def restore_tables(site: Site, backup_id: str, names: Sequence[str], into: Desti
     """Bring back tables of a backup, with their indexes, constraints, sequences and grants, in one transaction.
 
     The whole backup is restored on DESBUQUEI_RESTORE_URL first, and dropped afterwards. TargetRefused if a table is in
-    the target already; NotFound if it is not in the backup; ToolFailed, with the target as it was, if psql stops.
+    the target already; NotFound if it is not in the backup; RestoreFailed, with the target as it was, if psql stops.
     """
     with naming(backup_id):
         copy = find_copy(site, backup_id, how.place)
@@ -69,7 +69,7 @@ def restore_tables(site: Site, backup_id: str, names: Sequence[str], into: Desti
             psql = choose(seen.facts.major)
             try:
                 logical.load(psql, into.parameters(into.name), script, single_transaction=True)
-            except ToolFailed as error:
+            except ToolError as error:
                 error.remedy = (
                     "make there what it names, since the table needs it, or restore all of the backup into a new "
                     "database; the target is as it was"

@@ -53,6 +53,10 @@ class DiskUse:
     free: int
     percent: int
 
+    @property
+    def full(self) -> bool:
+        return self.percent >= DISK_THRESHOLD_PERCENT
+
 
 @dataclass(frozen=True, slots=True)
 class Status:
@@ -199,7 +203,7 @@ def _verdict(
         return Safety.AT_RISK, trouble
     if store_trouble:
         return Safety.AT_RISK, f"S3 could not be asked, what is recorded here stands for it: {store_trouble}"
-    if disk is not None and disk.percent >= DISK_THRESHOLD_PERCENT:
+    if disk is not None and disk.full:
         return Safety.AT_RISK, f"the disk of {disk.folder} is {disk.percent} % full"
     if faults:
         return Safety.AT_RISK, faults[0]

@@ -1,6 +1,7 @@
 """Connections: a libpq URI, what may be said of it aloud, and what its failures mean."""
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -48,14 +49,26 @@ _REMEDIES: tuple[tuple[str, type[BackupError], str], ...] = (
 
 def parse(url: str, *, setting: str) -> dict[str, Any]:
     """The keywords of a libpq URI; ConfigurationError names `setting` and never repeats the URI."""
+    refusal = ConfigurationError(
+        f"{setting} is not a PostgreSQL connection URI",
+        remedy="write it like postgresql://role@host:5432/name?sslmode=verify-full, odd characters percent-encoded",
+    )
     try:
-        return dict(conninfo.conninfo_to_dict(url))
+        parameters = dict(conninfo.conninfo_to_dict(url))
     except psycopg.ProgrammingError:
-        # libpq's own message repeats the string, password and all.
-        raise ConfigurationError(
-            f"{setting} is not a PostgreSQL connection URI",
-            remedy="write it like postgresql://role@host:5432/name?sslmode=verify-full, odd characters percent-encoded",
-        ) from None
+        raise refusal from None  # libpq's own message repeats the string, password and all
+    if _password_astray(url, parameters):
+        raise refusal
+    return parameters
+
+
+def _password_astray(url: str, parameters: Mapping[str, Any]) -> bool:
+    """Whether libpq took a part of the password for a host, port or name: it would be shown in the next error."""
+    ports = str(parameters.get("port") or "").split(",")
+    if any(port and not port.isdecimal() for port in ports):
+        return True
+    uri = re.match(r"postgres(?:ql)?://([^/?]*)([^?]*)", url)
+    return uri is not None and (uri[1].count("@") > 1 or "@" in uri[2])
 
 
 def described(parameters: Mapping[str, Any]) -> str:

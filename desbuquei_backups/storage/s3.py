@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -148,6 +150,14 @@ class Bucket:
         digest = hashlib.sha256(content)
         if (there := self.head(key)) is not None:
             return self._equal_or_refused(there, digest.hexdigest(), len(content))
+        self.put_if_absent(key, content, tags=tags)
+        stored = self.head(key)
+        assert stored is not None
+        return stored
+
+    def put_if_absent(self, key: str, content: bytes, *, tags: Mapping[str, str] | None = None) -> None:
+        """Write without looking first: the store itself must refuse a key that is taken (StoreRefused)."""
+        digest = hashlib.sha256(content)
         with self._errors(f"storing {self.uri(key)}"):
             self.client.put_object(
                 Bucket=self.name,
@@ -156,12 +166,21 @@ class Bucket:
                 ChecksumSHA256=base64.b64encode(digest.digest()).decode(),
                 ServerSideEncryption=_ENCRYPTION,
                 StorageClass="STANDARD",
-                Metadata={"sha256": digest.hexdigest(), **tags},
+                Metadata={"sha256": digest.hexdigest(), **(tags or {})},
                 IfNoneMatch="*",
             )
-        stored = self.head(key)
-        assert stored is not None
-        return stored
+
+    def delete(self, key: str) -> None:
+        """Delete one object; a bucket with versioning keeps it under a delete marker."""
+        with self._errors(f"deleting {self.uri(key)}"):
+            self.client.delete_object(Bucket=self.name, Key=self._key(key))
+
+    def time(self) -> datetime | None:
+        """What the store's clock says (the Date of its answer), to the second."""
+        with self._errors("asking for the time"):
+            answer = self.client.head_bucket(Bucket=self.name)
+        said = answer["ResponseMetadata"]["HTTPHeaders"].get("date")
+        return parsedate_to_datetime(said) if said else None
 
     def head(self, key: str) -> StoredObject | None:
         """What the store says of an object; None if there is none."""

@@ -1,0 +1,95 @@
+"""`desbuquei status`: are we safe?"""
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from desbuquei_backups.cli import shown
+from desbuquei_backups.cli.output import console, json_option, print_json
+from desbuquei_backups.cli.site import open_site
+
+if TYPE_CHECKING:
+    from desbuquei_backups.operations.status import Status, TierStatus
+
+_COLOURS = {"SAFE": "bold green", "AT RISK": "bold yellow", "NOT SAFE": "bold red"}
+_SHOWN = 5
+
+
+@click.command()
+@json_option
+def command(*, as_json: bool) -> int:
+    """Answer "are we safe?", and per tier the last good recovery point: sealed, archived, and how old.
+
+    Neither the database nor Dagster is asked; when S3 does not answer, what is recorded here stands for it, and that is
+    said. Exit status 0 if SAFE, 1 if AT RISK or NOT SAFE.
+    """
+    from desbuquei_backups.operations.status import Safety, status
+
+    os.environ.setdefault("AWS_MAX_ATTEMPTS", "2")  # a person waits
+    with open_site(bars=False) as site:
+        found = status(site)
+    if as_json:
+        print_json(_document(found))
+    else:
+        _print(found)
+    return int(found.safety is not Safety.SAFE)
+
+
+def _print(found: "Status") -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    out = console()
+    out.print(f"[{_COLOURS[found.safety]}]{found.safety}[/]: {escape(found.reason)}", soft_wrap=True)
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for name in ("tier", "restores to (UTC)", "age", "archived", "proven", "next due (UTC)", "missed"):
+        table.add_column(name, no_wrap=True)
+    for tier in found.tiers:
+        table.add_row(
+            tier.tier,
+            shown.instant(tier.taken_at),
+            shown.age(tier.age),
+            ("[yellow]as recorded[/]" if found.store_trouble else shown.yes(True)) if tier.last_good else "-",
+            shown.yes(tier.proven) if tier.last_good else "-",
+            shown.instant(tier.next_due),
+            f"[red]{len(tier.missed)}[/]" if tier.missed else "0",
+        )
+    out.print(table)
+    for tier in found.tiers:
+        if tier.missed:
+            more = f" and {len(tier.missed) - _SHOWN} more" if len(tier.missed) > _SHOWN else ""
+            out.print(f"missed, {tier.tier}: {', '.join(tier.missed[:_SHOWN])}{more}")
+    if found.disk is not None:
+        colour = "yellow" if found.disk.full else "default"
+        free = shown.size(found.disk.free)
+        out.print(f"disk: [{colour}]{found.disk.percent} % used[/], {free} free, {escape(found.disk.folder)}")
+    trouble = found.store_trouble
+    for note in [*([f"S3: {trouble}"] if trouble and trouble not in found.reason else []), *found.notes]:
+        out.print(f"[dim]note:[/] {escape(note)}")
+
+
+def _document(found: "Status") -> dict[str, Any]:
+    return {
+        "safety": found.safety.value,
+        "reason": found.reason,
+        "tiers": [_tier(tier) for tier in found.tiers],
+        "disk": {"folder": found.disk.folder, "free_bytes": found.disk.free, "percent": found.disk.percent}
+        if found.disk
+        else None,
+        "s3_trouble": found.store_trouble,
+        "notes": list(found.notes),
+    }
+
+
+def _tier(tier: "TierStatus") -> dict[str, Any]:
+    return {
+        "tier": tier.tier,
+        "last_good": tier.last_good,
+        "taken_at": tier.taken_at.isoformat() if tier.taken_at else None,
+        "age_seconds": int(tier.age.total_seconds()) if tier.age is not None else None,
+        "proven": tier.proven,
+        "next_due": tier.next_due.isoformat(),
+        "missed": list(tier.missed),
+        "trouble": tier.trouble,
+    }

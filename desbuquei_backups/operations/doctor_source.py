@@ -1,0 +1,159 @@
+"""The database to back up: reached, readable as a whole, and what its server allows."""
+
+import ipaddress
+from collections.abc import Iterator
+
+import psycopg
+
+from desbuquei_backups.core.errors import BackupError, ToolMissing
+from desbuquei_backups.operations.doctor import Area, Precondition, clock
+from desbuquei_backups.operations.settings import DATABASE_URL
+from desbuquei_backups.operations.site import Site
+from desbuquei_backups.operations.survey import survey
+from desbuquei_backups.postgres import connection as pg
+from desbuquei_backups.postgres import server
+from desbuquei_backups.postgres.programs import choose
+
+_AREA = Area("database")
+_LOST = "base backups, point-in-time recovery and hourly increments: only logical dumps are taken"
+_COLLATION = """
+select datcollversion, case datlocprovider when 'b' then datcollversion
+                            else pg_database_collation_actual_version(oid) end
+  from pg_database where datname = current_database()
+"""
+
+
+def source(site: Site) -> Iterator[Precondition]:
+    """Everything about the source; a database that cannot be reached is one finding, and the last."""
+    url = site.settings.database_url
+    try:
+        connection = pg.connect(url, setting=DATABASE_URL)
+    except BackupError as error:
+        yield _AREA.error("reachable", error)
+        return
+    with connection:
+        pg.pin(connection)
+        yield _AREA.ok("reachable", pg.described(pg.parse(url, setting=DATABASE_URL)))
+        yield _transport(connection)
+        yield from _AREA.guarded("pooler", lambda: _pooler(url))
+        yield tools(_AREA, connection)
+        yield from _AREA.guarded("privileges", lambda: _privileges(connection))
+        yield from _AREA.guarded("locale", lambda: _locale(connection))
+        yield from _AREA.guarded("replication", lambda: _replication(url, connection))
+        row = connection.execute("select clock_timestamp()").fetchone()
+        yield clock(_AREA, "clock", row[0] if row else None)
+
+
+def _transport(connection: pg.Connection) -> Precondition:
+    if connection.pgconn.ssl_in_use:
+        return _AREA.ok("TLS", "the connection is encrypted")
+    host = connection.info.hostaddr or connection.info.host
+    try:
+        local = not host or host.startswith("/") or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        local = False
+    if local:
+        return _AREA.ok("TLS", "not used, and not needed on this machine")
+    return _AREA.warning(
+        "TLS", "rows and password hashes cross the network in the clear", "add sslmode=verify-full to the URL"
+    )
+
+
+def _pooler(url: str) -> Iterator[Precondition]:
+    server.refuse_transaction_pooler(url, setting=DATABASE_URL)
+    yield _AREA.ok("pooler", "sessions keep their state")
+
+
+def tools(area: Area, connection: pg.Connection) -> Precondition:
+    """pg_dump and psql against the version of a server: never older, at best the same."""
+    version = connection.info.parameter_status("server_version") or "?"
+    major = connection.info.server_version // 10000
+    try:
+        programs = choose(major)
+    except ToolMissing as error:
+        return area.error("tools", error)
+    said = f"pg_dump and psql {programs.version} for PostgreSQL {version}, in {programs.folder}"
+    if programs.major > major:
+        return area.warning(
+            "tools",
+            f"{said}: its dumps restore on PostgreSQL {programs.major} or newer only",
+            f"install postgresql-client-{major}, or name its bin folder in DESBUQUEI_PG_BIN",
+        )
+    return area.ok("tools", said)
+
+
+def _privileges(connection: pg.Connection) -> Iterator[Precondition]:
+    connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+    with connection.transaction():
+        seen = survey(connection, server.platform(connection))
+    yield _AREA.ok("privileges", f"{len(seen.readable)} tables and sequences may be read, and their large objects")
+    for left in seen.left_out:
+        yield _AREA.warning(
+            "left out",
+            f"{left.kind} {left.identity}: {left.reason}",
+            "nothing, if it can be done without: each backup's manifest names it too",
+        )
+
+
+def _locale(connection: pg.Connection) -> Iterator[Precondition]:
+    facts = server.facts(connection, None)
+    name = f"{facts.encoding}, {facts.locale or facts.collate} ({facts.locale_provider})"
+    row = connection.execute(_COLLATION).fetchone() if facts.version_number >= 150000 else None
+    if row and row[0] != row[1]:
+        yield _AREA.warning(
+            "locale",
+            f"{name}: made with version {row[0]}, the system has {row[1]}: indexes may be out of order",
+            "REINDEX DATABASE, then ALTER DATABASE … REFRESH COLLATION VERSION",
+        )
+    else:
+        yield _AREA.ok("locale", name)
+
+
+def _replication(url: str, connection: pg.Connection) -> Iterator[Precondition]:
+    """Proven by IDENTIFY_SYSTEM on a replication connection; nothing is created."""
+    try:
+        replica = pg.connect(url, setting=DATABASE_URL, replication="true")
+    except BackupError as error:
+        yield _AREA.not_applicable(
+            "replication",
+            f"refused, which costs {_LOST}. {error.what}",
+            "if the server is yours: REPLICATION and pg_hba",
+        )
+        return
+    with replica:
+        answer = replica.pgconn.exec_(b"IDENTIFY_SYSTEM")
+        if answer.status != psycopg.pq.ExecStatus.TUPLES_OK:
+            yield _AREA.not_applicable("replication", f"refused, which costs {_LOST}")
+            return
+    yield _AREA.ok("replication", "IDENTIFY_SYSTEM answers")
+    rows = connection.execute(
+        "select name, setting from pg_settings where name in ('wal_level', 'summarize_wal', 'max_slot_wal_keep_size')"
+    ).fetchall()
+    yield from _wal(dict(rows))
+
+
+def _wal(settings: dict[str, str]) -> Iterator[Precondition]:
+    level = settings["wal_level"]
+    if level == "minimal":
+        yield _AREA.failure("wal_level", "minimal: no base backup can be taken", "set wal_level = replica, restart")
+    else:
+        yield _AREA.ok("wal_level", level)
+    if "summarize_wal" not in settings:
+        yield _AREA.not_applicable("summarize_wal", "before PostgreSQL 17 there are no incremental base backups")
+    elif settings["summarize_wal"] == "off":
+        yield _AREA.warning(
+            "summarize_wal",
+            "off: no incremental base backups",
+            "ALTER SYSTEM SET summarize_wal = on; SELECT pg_reload_conf()",
+        )
+    else:
+        yield _AREA.ok("summarize_wal", "on")
+    keep = settings.get("max_slot_wal_keep_size", "-1")
+    if keep == "-1":
+        yield _AREA.warning(
+            "max_slot_wal_keep_size",
+            "unbounded: a slot that nobody reads fills the server's disk",
+            "set it to what the disk can spare, like 50GB",
+        )
+    else:
+        yield _AREA.ok("max_slot_wal_keep_size", f"{keep} MB")

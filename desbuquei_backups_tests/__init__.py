@@ -1,0 +1,1 @@
+"""What an operator would lose if the code were wrong: real PostgreSQL, a real S3 server."""

@@ -1,0 +1,156 @@
+"""Commands as a shell sees them: exit status, one JSON document on stdout, 80 columns."""
+
+import json
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from subprocess import CompletedProcess
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from desbuquei_backups.operations.archive import archive
+from desbuquei_backups.operations.dump import take_dump
+from desbuquei_backups.operations.seal import seal
+from desbuquei_backups.operations.settings import DATABASE_URL, RESTORE_URL, S3_URL
+from desbuquei_backups_tests.urls import with_database
+
+Run = Callable[..., CompletedProcess[str]]
+_HEAVY = "dagster", "pandas", "great_expectations"
+
+
+@pytest.fixture
+def run(site, endpoints, tmp_path) -> Run:
+    """Runs `desbuquei` with the site's settings; `environment` changes single variables (None: unset)."""
+
+    def desbuquei(*arguments: str, **environment: str | None) -> CompletedProcess[str]:
+        given = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(tmp_path),
+            "DESBUQUEI_BACKUP_DIR": str(site.settings.folder),
+            **{name: site.settings.url(name) for name in (DATABASE_URL, RESTORE_URL, S3_URL)},
+            **endpoints.aws,
+            **environment,
+        }
+        program = "import sys; from desbuquei_backups.cli.main import main; sys.exit(main())"
+        return subprocess.run(
+            [sys.executable, "-c", program, *arguments],
+            env={name: value for name, value in given.items() if value is not None},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    return desbuquei
+
+
+@pytest.fixture
+def archived(site, source, slot) -> str:
+    """The id of an archived backup of one table with three rows."""
+    source.execute("create table pedidos as select i from generate_series(1, 3) i")
+    take_dump(site, slot)
+    seal(site, slot)
+    archive(site, slot)
+    return slot.backup_id
+
+
+@pytest.fixture
+def target(restore_url, scratch) -> Iterator[str]:
+    name = f"target_{uuid.uuid4().hex[:12]}"
+    yield with_database(restore_url, name)
+    scratch.execute(sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name)))
+
+
+def narrow(text: str) -> bool:
+    return all(len(line) <= 80 for line in text.splitlines())
+
+
+def test_list_shows_what_is_here_and_what_the_bucket_alone_knows(run, archived, tmp_path):
+    here = run("list")
+    assert here.returncode == 0
+    assert archived in here.stdout
+    assert narrow(here.stdout)
+    there = run("list", "--remote", "--json", DESBUQUEI_BACKUP_DIR=str(tmp_path / "lost"), DESBUQUEI_DATABASE_URL=None)
+    assert [each["backup_id"] for each in json.loads(there.stdout)["backups"]] == [archived]
+
+
+def test_status_fails_a_script_when_the_newest_backup_is_old(run, archived):
+    done = run("status")
+    assert done.returncode == 1
+    assert done.stdout.startswith("NOT SAFE: ")
+    assert json.loads(run("status", "--json").stdout)["tiers"][0]["last_good"] == archived
+
+
+def test_verify_fails_a_script_when_a_byte_is_other(run, archived, site):
+    assert run("verify", archived).returncode == 0
+    path = site.settings.folder / f"{archived}.sql.gz"
+    path.write_bytes(path.read_bytes() + b"x")
+    done = run("verify", "--all", "--json")
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["whole"] is False
+    assert "--from s3" in run("verify", "--latest", "daily").stdout
+    assert run("verify", "--all", "--remote").returncode == 0
+
+
+def test_verify_of_nothing_in_particular_is_a_usage_error(run):
+    assert run("verify").returncode == 2
+
+
+def test_restore_keeps_the_password_out_of_sight(run, archived, target):
+    done = run("restore", archived, "--into", "env:RESTORE_INTO", "--json", RESTORE_INTO=target)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["verdict"] == "matches"
+    with psycopg.connect(target) as connection:
+        assert connection.execute("select count(*) from pedidos").fetchone() == (3,)
+    refused = run("restore", archived, "--into", target)
+    assert refused.returncode == 1
+    assert "public.pedidos" in refused.stderr
+    assert "visible in the process list" in refused.stderr
+    password = psycopg.conninfo.conninfo_to_dict(target)["password"]
+    assert password not in done.stdout + done.stderr + refused.stdout + refused.stderr
+
+
+def test_restore_takes_the_password_from_the_environment(run, archived, target):
+    parameters = psycopg.conninfo.conninfo_to_dict(target)
+    password = parameters.pop("password")
+    bare = psycopg.conninfo.make_conninfo(**parameters)
+    done = run("restore", archived, "--into", bare, PGPASSWORD=password)
+    assert done.returncode == 0, done.stderr
+    assert "visible" not in done.stderr
+
+
+def test_restore_into_a_variable_that_is_not_set_is_a_configuration_error(run, archived):
+    done = run("restore", archived, "--into", "env:NO_SUCH_VARIABLE")
+    assert done.returncode == 2
+    assert "NO_SUCH_VARIABLE" in done.stderr
+
+
+def test_doctor_tells_a_missing_setting_from_a_failure(run):
+    assert run("doctor", "--read-only", DESBUQUEI_DATABASE_URL=None).returncode == 2
+    assert run("doctor", "--read-only", DESBUQUEI_DATABASE_URL="postgresql://x@127.0.0.1:1/x").returncode == 1
+    done = run("doctor", "--json")
+    assert done.returncode == 0, done.stdout
+    assert {each["outcome"] for each in json.loads(done.stdout)["findings"]} >= {"ok"}
+    assert narrow(run("doctor").stdout)
+
+
+def test_a_bad_policy_is_a_finding_of_doctor(run, tmp_path):
+    (tmp_path / "policy.toml").write_text("database = 7")
+    done = run("doctor", "--json", DESBUQUEI_POLICY=str(tmp_path / "policy.toml"))
+    assert done.returncode == 2
+    assert json.loads(done.stdout)["findings"][0]["name"] == "policy"
+
+
+@pytest.mark.parametrize("name", ["doctor", "list", "status", "verify", "restore"])
+def test_a_command_starts_without_what_it_does_not_use(name):
+    program = (
+        "import sys; from desbuquei_backups.cli.main import main; main([sys.argv[1], '--help']); "
+        "print([m for m in sys.argv[2:] if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program, name, *_HEAVY], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+    assert narrow(done.stdout)
