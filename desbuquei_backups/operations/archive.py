@@ -1,6 +1,6 @@
 """Archive a sealed backup in S3: its files, and last its manifest, each compared with what the store says it has."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from desbuquei_backups.core.errors import IntegrityError, NotFound
@@ -9,7 +9,7 @@ from desbuquei_backups.core.slots import Slot
 from desbuquei_backups.core.tiers import StorageClass
 from desbuquei_backups.operations import records, verify
 from desbuquei_backups.operations.site import Site
-from desbuquei_backups.storage import catalog
+from desbuquei_backups.storage import catalog, disk
 from desbuquei_backups.storage.s3 import StoredObject
 
 
@@ -56,7 +56,7 @@ def archive(site: Site, slot: Slot) -> Archived:
             if found is None or not found.sealed:
                 raise NotFound("there is no sealed backup of this slot on disk", remedy=f"desbuquei backup {slot.tier}")
             site.progress.stage("archiving", found.manifest.size)
-            _store(site, found.manifest, tier.storage_class)
+            there = _store(site, found.manifest, tier.storage_class)
             archived = found.manifest
             if catalog.in_bucket(site.bucket, slot.tier, slot.backup_id) != archived:
                 raise IntegrityError(
@@ -70,7 +70,8 @@ def archive(site: Site, slot: Slot) -> Archived:
                     "S3 holds another backup under this id",
                     remedy="find out who wrote it: another host with the same bucket and prefix? Nothing was changed",
                 )
-        result = Archived(archived, _described(site, archived, tier.storage_class), reused)
+            there = stored(site, archived)
+        result = Archived(archived, _described(archived, there, tier.storage_class), reused)
         whole = all(file.whole for file in result.files)
         records.change(
             site,
@@ -88,7 +89,7 @@ def stored(site: Site, manifest: Manifest) -> dict[str, StoredObject | None]:
     return {file.name: site.bucket.head(catalog.key_of(manifest, file.name)) for file in manifest.files}
 
 
-def _store(site: Site, manifest: Manifest, storage_class: StorageClass) -> None:
+def _store(site: Site, manifest: Manifest, storage_class: StorageClass) -> dict[str, StoredObject | None]:
     folder = site.settings.folder
     # The dump is seen to be whole as it is sent. The small files are read first: half an archive of a bad backup would
     # stand in the way of the one that is taken in its place.
@@ -99,21 +100,30 @@ def _store(site: Site, manifest: Manifest, storage_class: StorageClass) -> None:
             remedy="run the slot again: what is open is taken anew, and the altered file is set aside",
         )
     tags = {"backup-id": manifest.backup_id, "tier": manifest.tier, "database": manifest.database}
+    sent: dict[str, StoredObject | None] = {}
     for file in manifest.files:
-        site.bucket.put_file(
-            catalog.key_of(manifest, file.name),
-            folder / file.name,
-            sha256=file.sha256,
-            storage_class=storage_class if file.role is Role.DUMP else StorageClass.STANDARD,
-            tags=tags,
-            progress=site.progress.advance,
-        )
+        key, path = catalog.key_of(manifest, file.name), folder / file.name
+        if file.role is Role.DUMP:
+            sent[file.name] = site.bucket.put_file(
+                key,
+                path,
+                sha256=file.sha256,
+                storage_class=storage_class,
+                tags=tags,
+                progress=site.progress.advance,
+            )
+        else:
+            with disk.disk_errors(path):
+                content = path.read_bytes()
+            sent[file.name] = site.bucket.put_bytes(key, content, tags=tags)
     # Last: where a manifest is, all that it speaks of is.
     site.bucket.put_bytes(catalog.key_of(manifest, manifest_name(manifest.backup_id)), manifest.to_bytes(), tags=tags)
+    return sent
 
 
-def _described(site: Site, manifest: Manifest, storage_class: StorageClass) -> list[ArchivedFile]:
-    there = stored(site, manifest)
+def _described(
+    manifest: Manifest, there: Mapping[str, StoredObject | None], storage_class: StorageClass
+) -> list[ArchivedFile]:
     return [
         ArchivedFile(
             name=file.name,

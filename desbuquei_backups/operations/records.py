@@ -25,7 +25,7 @@ _LOG = logging.getLogger(__name__)
 
 # Row-level security without a policy: on platforms that publish the schema `public` as an API, only the owner reads it.
 _TABLE = """
-create table if not exists backup_logs (
+create table if not exists public.backup_logs (
     backup_id text primary key,
     backup_type text not null,
     backup_timestamp timestamptz not null,
@@ -40,11 +40,22 @@ create table if not exists backup_logs (
     duration_seconds double precision,
     error text
 );
-alter table backup_logs enable row level security;
-revoke all on backup_logs from public;
+alter table public.backup_logs enable row level security;
+do $$
+declare reader text;
+begin
+    -- A platform's default privileges would grant it to the roles of its public API.
+    for reader in
+        select distinct case a.grantee when 0 then 'public' else quote_ident(pg_get_userbyid(a.grantee)) end
+          from pg_class c, aclexplode(c.relacl) a
+         where c.oid = 'public.backup_logs'::regclass and a.grantee <> c.relowner
+    loop
+        execute 'revoke all on public.backup_logs from ' || reader;
+    end loop;
+end $$;
 """
 _UPSERT = """
-insert into backup_logs (backup_id, backup_type, backup_timestamp, backup_size_bytes, status, recovery_tested,
+insert into public.backup_logs (backup_id, backup_type, backup_timestamp, backup_size_bytes, status, recovery_tested,
                          database_name, checksum_md5, checksum_sha256, s3_uri, storage_class, duration_seconds, error)
 values (%(backup_id)s, %(backup_type)s, %(backup_timestamp)s, %(size)s, %(status)s, %(recovery_tested)s,
         %(database)s, %(checksum_md5)s, %(checksum_sha256)s, %(s3_uri)s, %(storage_class)s, %(duration_seconds)s,
@@ -162,14 +173,14 @@ def _mirror(site: Site, lines: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _catch_up(connection: Connection, lines: Sequence[Mapping[str, Any]]) -> None:
-    exists = connection.execute("select to_regclass('backup_logs') is not null").fetchone()
+    exists = connection.execute("select to_regclass('public.backup_logs') is not null").fetchone()
     if not (exists and exists[0]):
         with connection.transaction():
             connection.execute(_TABLE)
     known = {
         backup_id: rest
         for backup_id, *rest in connection.execute(
-            "select backup_id, status, recovery_tested, s3_uri, error from backup_logs"
+            "select backup_id, status, recovery_tested, s3_uri, error from public.backup_logs"
         ).fetchall()
     }
     behind = [

@@ -36,7 +36,8 @@ def scratch_database(site: Site, manifest: Manifest, globals_script: str, *, kee
     """A database with the source's encoding and locale where the server has them.
 
     Only missing roles are created (NOLOGIN, no password; superusers where they were, since event triggers must belong
-    to one) and missing tablespaces in place; existing ones are never altered. What a killed run left is dropped first. TargetRefused if the server is the source itself.
+    to one) and missing tablespaces in place; existing ones are never altered. What a killed run left is dropped first.
+    TargetRefused if the server is the source itself.
     """
     url = site.settings.restore_url
     with connect(url, setting=RESTORE_URL) as server, explained("preparing the restore server"):

@@ -1,7 +1,6 @@
 """Connections: a libpq URI, what may be said of it aloud, and what its failures mean."""
 
 import os
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -67,8 +66,12 @@ def _password_astray(url: str, parameters: Mapping[str, Any]) -> bool:
     ports = str(parameters.get("port") or "").split(",")
     if any(port and not port.isdecimal() for port in ports):
         return True
-    uri = re.match(r"postgres(?:ql)?://([^/?]*)([^?]*)", url)
-    return uri is not None and (uri[1].count("@") > 1 or "@" in uri[2])
+    if not url.startswith(("postgres://", "postgresql://")):
+        return False
+    # As libpq reads it: what is before the first @ is the login, unless a slash comes first.
+    rest = url.partition("://")[2]
+    login, at, address = rest.partition("@")
+    return "@" in (address if at and "/" not in login else rest).partition("?")[0]
 
 
 def described(parameters: Mapping[str, Any]) -> str:

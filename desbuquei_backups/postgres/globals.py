@@ -8,6 +8,7 @@ _ABOUT = (
     re.compile(rf"(?:CREATE|ALTER) ROLE {_IDENTIFIER}"),
     re.compile(rf"COMMENT ON ROLE {_IDENTIFIER}"),
 )
+_IN_DATABASE = re.compile(rf"ALTER ROLE {_IDENTIFIER} IN DATABASE ")
 _GRANTED = re.compile(rf"GRANT {_IDENTIFIER} TO {_IDENTIFIER}")
 _SUPERUSER = re.compile(rf"ALTER ROLE {_IDENTIFIER} WITH SUPERUSER ")
 _CREATED = re.compile(rf"CREATE ROLE {_IDENTIFIER};")
@@ -56,7 +57,7 @@ def concerning(script: str, missing: Collection[str]) -> list[str]:
         else:
             continue
         # A setting of a role in a database belongs to the database's own file.
-        if role in missing and " IN DATABASE " not in statement:
+        if role in missing and not _IN_DATABASE.match(statement):
             wanted.append(statement)
     return wanted
 

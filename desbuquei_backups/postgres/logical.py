@@ -150,7 +150,7 @@ def _output(
         assert process.stdout is not None
         _widen(process.stdout)
         with process.stdout:
-            while chunk := process.stdout.read1(_CHUNK):  # type: ignore[attr-defined]
+            while chunk := process.stdout.read(_CHUNK):
                 yield chunk
         ended = True
     finally:

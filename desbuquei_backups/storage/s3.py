@@ -29,7 +29,7 @@ from desbuquei_backups.storage.disk import disk_errors
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-_PART = 16 * 1024 * 1024
+_PART = 8 * 1024 * 1024
 _PARTS_AT_ONCE = 3
 _MOST_PARTS = 9_000  # S3 allows 10,000
 _READ = 1024 * 1024
@@ -44,6 +44,10 @@ _REFUSALS = {
     "403": "correct the credentials, or grant the role access to the bucket",
 }
 _PASSING = {"RequestTimeout", "RequestTimeTooSkewed", "SlowDown", "InternalError", "ServiceUnavailable", "Throttling"}
+
+
+class _Taken(StoreRefused):
+    """The key has an object already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +76,7 @@ class Bucket:
             )
         self.name, self.prefix = parts.netloc, parts.path.strip("/")
         self._environment = environment or {}
+        self._reached = False
 
     def uri(self, key: str) -> str:
         return f"s3://{self.name}/{self._key(key)}"
@@ -103,9 +108,12 @@ class Bucket:
 
     def check(self) -> None:
         """StoreError unless the bucket exists and may be read."""
+        if self._reached:
+            return
         try:
             with self._errors("reaching the bucket"):
                 self.client.head_bucket(Bucket=self.name)
+            self._reached = True
         except NotFound:
             raise StoreRefused(
                 f"there is no bucket {self.name}", remedy=_REFUSALS["NoSuchBucket"]
@@ -138,22 +146,19 @@ class Bucket:
         except BaseException:
             upload.abort()
             raise
-        stored = self.head(key)
-        if stored is None or stored.size != size or stored.sha256 != sha256 or stored.checksum not in (None, checksum):
-            raise IntegrityError(
-                f"{self.uri(key)} is not what was sent", remedy="look at what else writes to the bucket; archive again"
-            )
-        return stored
+        return self._as_sent(key, size, sha256, checksum)
 
     def put_bytes(self, key: str, content: bytes, *, tags: Mapping[str, str]) -> StoredObject:
         """Store something small, always in STANDARD, unless the key is taken; see `put_file`."""
         digest = hashlib.sha256(content)
-        if (there := self.head(key)) is not None:
+        try:
+            self.put_if_absent(key, content, tags=tags)
+        except _Taken:
+            there = self.head(key)
+            if there is None:
+                raise
             return self._equal_or_refused(there, digest.hexdigest(), len(content))
-        self.put_if_absent(key, content, tags=tags)
-        stored = self.head(key)
-        assert stored is not None
-        return stored
+        return self._as_sent(key, len(content), digest.hexdigest(), base64.b64encode(digest.digest()).decode())
 
     def put_if_absent(self, key: str, content: bytes, *, tags: Mapping[str, str] | None = None) -> None:
         """Write without looking first: the store itself must refuse a key that is taken (StoreRefused)."""
@@ -169,6 +174,15 @@ class Bucket:
                 Metadata={"sha256": digest.hexdigest(), **(tags or {})},
                 IfNoneMatch="*",
             )
+
+    def _as_sent(self, key: str, size: int, sha256: str, checksum: str) -> StoredObject:
+        """What the store says of an object that was just sent; IntegrityError if it is not that."""
+        stored = self.head(key)
+        if stored is None or stored.size != size or stored.sha256 != sha256 or stored.checksum not in (None, checksum):
+            raise IntegrityError(
+                f"{self.uri(key)} is not what was sent", remedy="look at what else writes to the bucket; archive again"
+            )
+        return stored
 
     def delete(self, key: str) -> None:
         """Delete one object; a bucket with versioning keeps it under a delete marker."""
@@ -336,7 +350,7 @@ def _meaning(error: Any, doing: str) -> BackupError:
     if code in ("404", "NoSuchKey", "NotFound"):
         return NotFound(text, remedy="`desbuquei list --remote` shows what is there")
     if code == "PreconditionFailed":
-        return StoreRefused(text, remedy="another run stored it first; run again to compare")
+        return _Taken(text, remedy="another run stored it first; run again to compare")
     if status >= 500 or code in _PASSING:
         return StoreUnreachable(text, remedy="the store is in trouble; what is missing is archived by running again")
     return StoreRefused(text, remedy=_REFUSALS.get(code, "look the code up in the store's documentation"))

@@ -48,6 +48,10 @@ def dump_is_complete(manifest: Manifest) -> Judgement:
         for left in manifest.left_out
         if left.kind not in _NEVER_HELD
     ]
+    findings += [
+        Finding(f"warning {number}", None, None, Verdict.UNCOMPARED, warning)
+        for number, warning in enumerate(manifest.warnings, 1)
+    ]
     return judge(DUMP_IS_COMPLETE, findings)
 
 

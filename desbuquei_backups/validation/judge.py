@@ -1,5 +1,6 @@
 """One question, one Great Expectations suite: are these findings what they should be?"""
 
+import gc
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -42,10 +43,7 @@ def judge(check: str, findings: Sequence[Finding]) -> Judgement:
 
 def _validate(check: str, compared: Sequence[Finding]) -> dict[str, Any]:
     """Run the suite in a context of its own: contexts and definitions shared between threads give wrong verdicts."""
-    os.environ["GX_ANALYTICS_ENABLED"] = "false"
-    import great_expectations as gx
-    import pandas as pd
-    from great_expectations import expectations as gxe
+    gx, gxe, pd = _imported()
 
     frame = pd.DataFrame([(f.subject, f.source, f.restored) for f in compared], columns=list(_COLUMNS), dtype=object)
     subject, expected, found = _COLUMNS
@@ -66,6 +64,21 @@ def _validate(check: str, compared: Sequence[Finding]) -> dict[str, Any]:
     context.suites.add(suite)
     batch = batches.add_batch_definition_whole_dataframe("all").get_batch({"dataframe": frame})
     return dict(batch.validate(suite).to_json_dict())
+
+
+def _imported() -> tuple[Any, Any, Any]:
+    """Great Expectations, its expectations, and pandas: seconds to import, a fifth fewer without garbage collection."""
+    os.environ["GX_ANALYTICS_ENABLED"] = "false"
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        import great_expectations as gx
+        import pandas as pd
+        from great_expectations import expectations as gxe
+    finally:
+        if collecting:
+            gc.enable()
+    return gx, gxe, pd
 
 
 def _exception(record: Any) -> str | None:

@@ -1,0 +1,74 @@
+"""`python -m bench` measures; `python -m bench table` prints the README's table from what was measured last."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bench import procedures, report
+from bench.databases import Size, made
+from bench.place import ROOT, Place, opened
+from bench.procedures import Measured
+from desbuquei_backups.postgres import connection as pg
+
+_RESULTS = Path(__file__).parent / "results.json"
+_LARGE, _SMALL = Size(60, 1_500_000), Size(4, 110_000)
+_Procedure = Callable[[Place, str, str], Measured]
+
+
+@click.group(invoke_without_command=True)
+@click.option("--pairs", default=3, show_default=True, type=click.IntRange(1), help="How often each is measured.")
+@click.option("--scale", default=_LARGE.scale, show_default=True, help="pgbench's scale; 25,000 orders for each.")
+@click.option("--home", type=Path, default=ROOT / ".desbuquei" / "bench", help="Where servers and files live.")
+@click.option("--name", default="bench", show_default=True, help="Begins the databases' names and the S3 prefix.")
+@click.option("--no-dagster", is_flag=True, help="Leave Dagster's fixed cost out.")
+@click.pass_context
+def main(context: click.Context, pairs: int, scale: int, home: Path, name: str, no_dagster: bool) -> None:
+    """Measure the guide's procedure against ours, in turn. Takes about 5 minutes and 6 GB of disk."""
+    if context.invoked_subcommand:
+        return
+    size = Size(scale, scale * 25_000)
+    with opened(home.absolute(), name) as place:
+        click.echo(f"Making the databases: {size}; {_SMALL}")
+        databases = {"large": made(place, "large", size), "small": made(place, "small", _SMALL)}
+        if not no_dagster:
+            procedures.prepare_dagster(place, databases["small"])
+        measured = [_pair(place, databases, number, dagster=not no_dagster) for number in range(1, pairs + 1)]
+        with pg.connect(place.maintenance_url, setting="BENCH_DATABASE_URL") as connection:
+            server = str(connection.info.parameter_status("server_version"))
+    found = report.results(measured, {"large": str(size), "small": str(_SMALL)}, server)
+    _RESULTS.write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    click.echo("\n" + report.table(found))
+
+
+@main.command()
+def table() -> None:
+    """Print the README's table."""
+    click.echo(report.table(json.loads(_RESULTS.read_text(encoding="utf-8"))))
+
+
+def _pair(place: Place, databases: dict[str, str], number: int, *, dagster: bool) -> dict[str, Any]:
+    """Each procedure once. Every other pair runs backwards, so that none always follows the same one."""
+    steps: list[tuple[str, _Procedure, str]] = [
+        ("guide", procedures.guide, "large"),
+        ("ours", procedures.ours, "large"),
+        ("pg_dump", procedures.bare_pg_dump, "large"),
+        ("ours_without_counts", procedures.ours_without_counts, "large"),
+        ("ours_small", procedures.ours, "small"),
+    ]
+    if dagster:
+        steps.append(("ours_in_dagster", procedures.ours_in_dagster, "large"))
+    if number % 2 == 0:
+        steps.reverse()
+    pair = {}
+    for what, procedure, which in steps:
+        done = procedure(place, databases[which], f"{number}-{what}")
+        click.echo(f"pair {number}  {what:<20} {done.wall:7.2f} s")
+        pair[what] = done.to_json()
+    return pair
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,142 @@
+"""A small HTTP proxy before the S3 server that answers some requests badly."""
+
+import http.client
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import ClassVar
+from urllib.parse import urlsplit
+
+_BUSY = (
+    b'<?xml version="1.0"?><Error><Code>ServiceUnavailable</Code><Message>Please reduce your request rate.'
+    b"</Message></Error>"
+)
+_HOP = {"connection", "transfer-encoding", "keep-alive", "content-length"}
+Matches = Callable[[str, str], bool]
+
+
+def anything(method: str, path: str) -> bool:
+    return True
+
+
+def parts(method: str, path: str) -> bool:
+    """The parts of multipart uploads."""
+    return method == "PUT" and "partNumber=" in path
+
+
+def completions(method: str, path: str) -> bool:
+    """The ends of multipart uploads."""
+    return method == "POST" and "uploadId=" in path
+
+
+@dataclass
+class _Fault:
+    matches: Matches
+    times: float
+    instead: Callable[["_Handler"], None]
+
+
+@dataclass
+class FaultyStore:
+    """Forwards to the store at `to`; `busy`, `cut` and `before` say which requests fare otherwise, and how often."""
+
+    to: str
+    requests: list[tuple[str, str]] = field(default_factory=list)
+    _faults: deque[_Fault] = field(default_factory=deque)
+
+    def busy(self, matches: Matches = anything, *, times: float = float("inf")) -> None:
+        """Answer 503."""
+        self._faults.append(_Fault(matches, times, lambda handler: handler.answer(503, _BUSY)))
+
+    def cut(self, matches: Matches = anything, *, times: float = float("inf")) -> None:
+        """Close the connection without an answer."""
+        self._faults.append(_Fault(matches, times, lambda handler: handler.hang_up()))
+
+    def before(self, matches: Matches, do: Callable[[], None]) -> None:
+        """Do something before the first such request is forwarded."""
+
+        def instead(handler: "_Handler") -> None:
+            do()
+            handler.forward()
+
+        self._faults.append(_Fault(matches, 1, instead))
+
+    def heal(self) -> None:
+        self._faults.clear()
+
+    def fault(self, method: str, path: str) -> _Fault | None:
+        for fault in self._faults:
+            if fault.times > 0 and fault.matches(method, path):
+                fault.times -= 1
+                return fault
+        return None
+
+    def __enter__(self) -> "FaultyStore":
+        handler = type("Handler", (_Handler,), {"store": self})
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self._server.daemon_threads = False
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
+        self._thread.start()
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    store: ClassVar[FaultyStore]
+    timeout = 5
+
+    def _handle(self) -> None:
+        self.body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.store.requests.append((self.command, self.path))
+        fault = self.store.fault(self.command, self.path)
+        if fault is not None:
+            fault.instead(self)
+        else:
+            self.forward()
+
+    do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = _handle
+
+    def forward(self) -> None:
+        to = urlsplit(self.store.to)
+        connection = http.client.HTTPConnection(to.hostname or "", to.port, timeout=30)
+        try:
+            # The signature covers the Host header: it goes on as it came.
+            connection.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
+            for name, value in self.headers.items():
+                if name.lower() not in ("connection", "expect"):
+                    connection.putheader(name, value)
+            connection.endheaders(self.body)
+            answer = connection.getresponse()
+            content = answer.read()
+            headers = [(name, value) for name, value in answer.getheaders() if name.lower() not in _HOP]
+            length = answer.getheader("Content-Length") if self.command == "HEAD" else None
+            self.answer(answer.status, content, headers, length=length)
+        finally:
+            connection.close()
+
+    def answer(
+        self, status: int, content: bytes, headers: list[tuple[str, str]] | None = None, length: str | None = None
+    ) -> None:
+        self.send_response_only(status)
+        for name, value in headers or []:
+            self.send_header(name, value)
+        self.send_header("Content-Length", length or str(len(content)))
+        self.send_header("Connection", "close")
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(content)
+        self.close_connection = True
+
+    def hang_up(self) -> None:
+        self.close_connection = True
+
+    def log_message(self, *_: object) -> None:
+        pass

@@ -1,0 +1,63 @@
+"""What the operations' tests share: the look for losses, impatience with a store that is down."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from desbuquei_backups.embedded import Server, servers
+from desbuquei_backups.embedded.samples import load_supabase
+from desbuquei_backups.storage.s3 import Bucket
+from desbuquei_backups_tests.conftest import Endpoints
+from desbuquei_backups_tests.operations.losses import Losses
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "3")
+
+
+@pytest.fixture
+def losses(bucket: Bucket, endpoints: Endpoints, caplog: pytest.LogCaptureFixture) -> Losses:
+    return Losses(bucket, endpoints.secrets, caplog)
+
+
+@pytest.fixture
+def shop(source: psycopg.Connection) -> psycopg.Connection:
+    """A connection to a database of three tables, a sequence and a large object."""
+    source.execute(
+        """
+        create table clientes (id bigint generated always as identity primary key, nome text not null);
+        insert into clientes (nome) select 'cliente ' || i from generate_series(1, 50) i;
+        create table pedidos (id int primary key, cliente bigint references clientes, valor numeric(10, 2));
+        insert into pedidos select i, i, i * 1.25 from generate_series(1, 40) i;
+        create table vazia (a int);
+        select lo_from_bytea(0, 'contrato');
+        """
+    )
+    return source
+
+
+@pytest.fixture
+def big(source: psycopg.Connection) -> psycopg.Connection:
+    """A connection to a database whose dump is longer than every pipe and buffer on its way."""
+    source.execute(
+        "create table muita (a text); insert into muita "
+        "select string_agg(md5(i::text || j), '') from generate_series(1, 400) i, generate_series(1, 1000) j group by i"
+    )
+    return source
+
+
+@pytest.fixture
+def application(source_url: str) -> Iterator[psycopg.Connection]:
+    """A second connection, as of somebody who works there meanwhile."""
+    with psycopg.connect(source_url, autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture(scope="session")
+def project_url(home: Path) -> Iterator[str]:
+    """The URL of a Supabase-shaped project, for its role `postgres`, which is no superuser; TLS only."""
+    with servers(home, Server.SUPABASE) as running:
+        yield load_supabase(running.postgres[Server.SUPABASE].url, postgres_password="s3nha/d'água?", rows=200)

@@ -1,0 +1,125 @@
+"""What doctor does not find, the first backup, or the first restore, finds at two in the morning."""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+
+import psycopg
+import pytest
+
+from desbuquei_backups.operations.doctor import Outcome, Precondition, examine
+from desbuquei_backups.operations.settings import DATABASE_URL, RESTORE_URL, S3_URL
+from desbuquei_backups.operations.site import Site
+from desbuquei_backups.storage import disk
+from desbuquei_backups_tests.fakes import free_port
+from desbuquei_backups_tests.urls import with_credentials
+
+
+def examined(site: Site, *, read_only: bool = False) -> dict[tuple[str, str], Precondition]:
+    return {(each.area, each.name): each for each in examine(site, read_only=read_only)}
+
+
+def failures(site: Site) -> set[tuple[str, str]]:
+    return {where for where, each in examined(site).items() if each.outcome is Outcome.FAILURE}
+
+
+@pytest.fixture
+def reader(source: psycopg.Connection, database_name: str) -> Iterator[tuple[str, str]]:
+    """A role that may log in and no more, and its password."""
+    name = f"reader_{database_name}"
+    source.execute(f"create role {name} login password 'segredo-9f1'")
+    yield name, "segredo-9f1"
+    source.execute(f"drop owned by {name}")
+    source.execute(f"drop role {name}")
+
+
+def test_a_site_that_works_has_no_failures_and_nothing_is_left(sample_site):
+    found = examined(sample_site)
+    assert [each for each in found.values() if each.outcome is Outcome.FAILURE] == []
+    assert found["database", "replication"].outcome is Outcome.OK
+    assert found["bucket", "no overwriting"].outcome is Outcome.OK
+    assert found["bucket", "encryption"].outcome is Outcome.OK
+    assert list(sample_site.bucket.keys("")) == []
+
+
+def test_read_only_writes_nothing(site):
+    examined(site, read_only=True)
+    assert list(site.bucket.keys("")) == []
+    assert not site.settings.folder.exists()
+
+
+@pytest.mark.parametrize("name", [DATABASE_URL, S3_URL, RESTORE_URL])
+def test_a_setting_that_is_lost_is_told_from_one_that_is_wrong(make_site, source_url, name):
+    found = examined(make_site(source_url, urls={name: None}))
+    assert found["settings", name].missing
+    assert found["settings", name].remedy
+
+
+def test_a_table_that_the_role_may_not_read_is_named(make_site, source, source_url, reader):
+    source.execute("create table segredos (id int)")
+    found = examined(make_site(with_credentials(source_url, *reader)))["database", "privileges"]
+    assert found.outcome is Outcome.FAILURE
+    assert "public.segredos" in found.said
+    assert "GRANT" in found.remedy
+
+
+def test_rows_hidden_by_row_level_security_are_found(make_site, source, source_url, reader):
+    source.execute(
+        f"create table t (id int); alter table t enable row level security; grant select on t to {reader[0]}"
+    )
+    found = examined(make_site(with_credentials(source_url, *reader)))["database", "privileges"]
+    assert found.outcome is Outcome.FAILURE
+    assert "row-level security" in found.said
+
+
+def test_without_replication_it_says_what_is_lost_and_creates_nothing(make_site, source, source_url, reader):
+    found = examined(make_site(with_credentials(source_url, *reader)))["database", "replication"]
+    assert found.outcome is Outcome.NOT_APPLICABLE
+    assert "point-in-time" in found.said
+    assert source.execute("select count(*) from pg_replication_slots").fetchone() == (0,)
+
+
+def test_a_restore_server_that_is_the_source_proves_nothing(make_site, source_url):
+    assert ("restore server", "not the source") in failures(make_site(source_url, urls={RESTORE_URL: source_url}))
+
+
+def test_a_role_that_cannot_make_databases_makes_no_restored_copy(make_site, source_url, reader):
+    site = make_site(source_url, urls={RESTORE_URL: with_credentials(source_url, *reader)})
+    assert ("restore server", "rights") in failures(site)
+
+
+def test_what_does_not_answer_is_a_finding_and_the_rest_is_still_examined(make_site, monkeypatch):
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    nowhere = f"127.0.0.1:{free_port()}"
+    site = make_site(f"postgresql://x@{nowhere}/x", aws={"AWS_ENDPOINT_URL_S3": f"http://{nowhere}"})
+    found = examined(site)
+    assert found["database", "reachable"].outcome is Outcome.FAILURE
+    assert found["bucket", "reachable"].outcome is Outcome.FAILURE
+    assert found["restore server", "reachable"].outcome is Outcome.OK
+
+
+def test_a_bucket_that_is_not_there_is_named(make_site, source_url):
+    found = examined(make_site(source_url, urls={S3_URL: "s3://no-such-bucket-here"}))["bucket", "reachable"]
+    assert found.outcome is Outcome.FAILURE
+    assert "DESBUQUEI_S3_URL" in found.remedy or "NoSuchBucket" in found.said or "404" in found.said
+
+
+def test_a_lock_that_is_held_names_its_holder(site):
+    disk.prepare(site.settings.folder)
+    with disk.lock(site.settings.folder, "desbuquei", doing="dump of daily-x", wait_seconds=0):
+        found = examined(site)["backup folder", "lock"]
+    assert found.outcome is Outcome.WARNING
+    assert "daily-x" in found.said
+
+
+def test_a_folder_that_others_may_read_is_told(site):
+    disk.prepare(site.settings.folder)
+    site.settings.folder.chmod(0o755)
+    assert examined(site)["backup folder", "permissions"].outcome is Outcome.WARNING
+
+
+def test_no_secret_is_ever_shown(make_site, source_url, reader, endpoints):
+    name, password = reader
+    wrong = with_credentials(source_url, name, "not-" + password)
+    found = [*examined(make_site(with_credentials(source_url, *reader))).values(), *examined(make_site(wrong)).values()]
+    text = " ".join(str(asdict(each)) for each in found)
+    assert [secret for secret in (password, *endpoints.secrets) if secret in text] == []
