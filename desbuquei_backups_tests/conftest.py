@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import hypothesis
 import psycopg
 import pytest
 from psycopg import sql
@@ -15,10 +16,12 @@ from psycopg import sql
 from desbuquei_backups.core.slots import Slot
 from desbuquei_backups.core.tiers import load_policy
 from desbuquei_backups.embedded import Server, servers
+from desbuquei_backups.embedded.place import forget
 from desbuquei_backups.embedded.samples import load_plain
 from desbuquei_backups.operations.settings import DATABASE_URL, RESTORE_URL, S3_URL, Settings
 from desbuquei_backups.operations.site import Site
 from desbuquei_backups.storage.s3 import Bucket
+from desbuquei_backups_tests.embedded.processes import eventually, living
 from desbuquei_backups_tests.urls import with_database
 
 SLOT = Slot.of_id("daily-2026-02-02-020000")
@@ -54,10 +57,18 @@ class Clock:
         self.now += timedelta(**length)
 
 
+# A busy machine is no failure: how long an example takes says nothing.
+hypothesis.settings.register_profile("tests", deadline=None)
+hypothesis.settings.load_profile("tests")
+
+
 @pytest.fixture(scope="session")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The embedded servers' state."""
-    return tmp_path_factory.mktemp("home")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The embedded servers' state; at the end it is seen to be deserted, and removed."""
+    path = tmp_path_factory.mktemp("home")
+    yield path
+    assert eventually(lambda: not living(path)), living(path)
+    forget(path)
 
 
 @pytest.fixture(scope="session")

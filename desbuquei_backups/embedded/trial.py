@@ -37,7 +37,7 @@ def trial(home: Path, shape: Shape, said: Callable[[str], None]) -> Iterator[dic
         yield {
             names.DATABASE_URL: url,
             names.RESTORE_URL: endpoints.postgres[Server.SCRATCH].url,
-            names.S3_URL: f"s3://{s3.bucket}/{shape}",
+            names.S3_URL: f"s3://{s3.bucket}" if shape is Shape.PLAIN else f"s3://{s3.bucket}/{shape}",
             "DESBUQUEI_BACKUP_DIR": str(folder),
             "DESBUQUEI_HOME": str(home),
             **s3.environment(),

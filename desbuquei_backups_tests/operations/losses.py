@@ -142,15 +142,15 @@ class Watching:
 
 def children(program: str) -> Sequence[int]:
     """The processes of that program that this one started and that still live."""
-    found = []
+    found = set()
     for task in Path("/proc/self/task").iterdir():
         for number in (task / "children").read_text().split():
             try:
                 if (Path("/proc") / number / "comm").read_text().strip() == program:
-                    found.append(int(number))
+                    found.add(int(number))
             except OSError:
                 continue
-    return found
+    return sorted(found)
 
 
 logging.getLogger("desbuquei_backups").setLevel(logging.DEBUG)

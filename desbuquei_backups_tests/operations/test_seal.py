@@ -1,5 +1,6 @@
 """A manifest that is written without looking seals whatever happens to be there."""
 
+import gzip
 import hashlib
 
 import pytest
@@ -46,11 +47,12 @@ def test_manifests_are_a_chain(site, shop, slot, clock) -> None:
         ("sql.gz", flip),
         ("sql.gz", lambda data: data[:-1]),
         ("sql.gz", lambda data: data + b"\0"),
+        ("sql.gz", lambda data: gzip.compress(b"another")),
         ("sql.gz", None),
         ("globals.sql.gz", flip),
         ("database.sql.gz", None),
     ],
-    ids=["flip", "cut", "longer", "gone", "roles", "properties"],
+    ids=["flip", "cut", "longer", "replaced", "gone", "roles", "properties"],
 )
 def test_a_file_that_is_not_what_was_dumped_is_never_sealed(site, shop, slot, losses, suffix: str, change) -> None:
     take_dump(site, slot)
