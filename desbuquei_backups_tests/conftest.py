@@ -17,7 +17,7 @@ from desbuquei_backups.core.slots import Slot
 from desbuquei_backups.core.tiers import load_policy
 from desbuquei_backups.embedded import Server, servers
 from desbuquei_backups.embedded.place import forget
-from desbuquei_backups.embedded.samples import load_plain
+from desbuquei_backups.embedded.samples import load_plain, load_supabase
 from desbuquei_backups.operations.settings import DATABASE_URL, RESTORE_URL, S3_URL, Settings
 from desbuquei_backups.operations.site import Site
 from desbuquei_backups.storage.s3 import Bucket
@@ -25,7 +25,7 @@ from desbuquei_backups_tests.embedded.processes import eventually, living
 from desbuquei_backups_tests.urls import with_database
 
 SLOT = Slot.of_id("daily-2026-02-02-020000")
-_SAMPLE_ROWS = 300
+SAMPLE_ROWS = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +181,7 @@ def site(make_site: MakeSite, source_url: str) -> Site:
 def sample_template(endpoints: Endpoints) -> Iterator[str]:
     """The name of a database with the plain sample, to be copied."""
     with _database(endpoints.source, "sample_template") as url:
-        load_plain(url, rows=_SAMPLE_ROWS, tablespace=True)
+        load_plain(url, rows=SAMPLE_ROWS, tablespace=True)
         yield "sample_template"
 
 
@@ -196,3 +196,10 @@ def sample_url(endpoints: Endpoints, sample_template: str, database_name: str) -
 def sample_site(make_site: MakeSite, sample_url: str) -> Site:
     """A site over the plain sample."""
     return make_site(sample_url)
+
+
+@pytest.fixture(scope="session")
+def project_url(home: Path) -> Iterator[str]:
+    """The URL of a Supabase-shaped project, for its role `postgres`, which is no superuser; TLS only."""
+    with servers(home, Server.SUPABASE) as running:
+        yield load_supabase(running.postgres[Server.SUPABASE].url, postgres_password="s3nha/d'água?", rows=200)

@@ -97,7 +97,8 @@ class Bucket:
             max_pool_connections=_PARTS_AT_ONCE + 2,
         )
         with self._errors("reaching the bucket"):
-            return boto3.client(
+            # A session of its own: the default one keeps the credentials that it was first asked with.
+            return boto3.session.Session().client(
                 "s3",
                 config=config,
                 aws_access_key_id=self._environment.get("AWS_ACCESS_KEY_ID"),
@@ -253,7 +254,8 @@ class Bucket:
         if (there.sha256, there.size) != (sha256, size):
             raise StoreRefused(
                 f"{there.uri} is already there with other content",
-                remedy="find out who wrote it; it is not overwritten",
+                remedy="if `desbuquei list --remote` does not show this backup, it is left of an archive never finished: delete it; "
+                "otherwise find out who wrote it. It is not overwritten",
             )
         return there
 

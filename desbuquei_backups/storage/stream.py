@@ -4,7 +4,7 @@ import hashlib
 import os
 import queue
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
@@ -49,6 +49,8 @@ def write_gzip(chunks: Iterable[bytes], path: Path) -> Checksums:
     finally:
         waiting.put(None)
         worker.join()
+        if isinstance(chunks, Generator):
+            chunks.close()  # at once: whoever makes the chunks may hold a program, and its locks on the source
     if sink.failure is not None:
         raise sink.failure
     return sink.checksums()

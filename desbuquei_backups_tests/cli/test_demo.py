@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from desbuquei_backups.embedded.place import forget
+from desbuquei_backups_tests.embedded.processes import eventually, living
 
 _DESBUQUEI = [str(Path(sys.executable).with_name("desbuquei"))]
 _EMBEDDED = {f"DESBUQUEI_{name}_URL": "embedded" for name in ("DATABASE", "RESTORE", "S3")}
@@ -21,6 +22,7 @@ _EMBEDDED = {f"DESBUQUEI_{name}_URL": "embedded" for name in ("DATABASE", "RESTO
 def trial_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     home = tmp_path_factory.mktemp("trial")
     yield home
+    assert eventually(lambda: not living(home)), living(home)
     forget(home)
 
 

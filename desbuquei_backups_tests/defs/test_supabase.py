@@ -1,24 +1,15 @@
 """A Supabase-shaped source: what the platform keeps is named, the rest is proven, nothing is painted green."""
 
-from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from desbuquei_backups.embedded import Server, servers
-from desbuquei_backups.embedded.samples import SUPABASE_UNREADABLE, load_supabase
+from desbuquei_backups.embedded.samples import SUPABASE_UNREADABLE
 from desbuquei_backups.operations.settings import DATABASE_URL
 from desbuquei_backups_tests.defs.conftest import Run
 
-_ROWS = 400
 _LACKING = {"pg_graphql", "postgis", "supabase_vault", "uuid-ossp", "vector"}
-
-
-@pytest.fixture(scope="module")
-def project_url(home: Path) -> Iterator[str]:
-    """The URL of the role `postgres` of a project, over TLS: no superuser, no replication."""
-    with servers(home, Server.SUPABASE) as running:
-        yield load_supabase(running.postgres[Server.SUPABASE].url, postgres_password="not in any log", rows=_ROWS)
 
 
 def test_a_project_is_proven_but_for_what_is_named(
@@ -46,4 +37,6 @@ def test_a_project_is_proven_but_for_what_is_named(
     assert rows["public.documentos"] == "could not be compared"
     assert rows["auth.users"] == "matches"
     assert rows["public.comentarios"] == "matches"
-    assert "not in any log" not in "".join(path.read_text() for path in folder.glob("*.json*"))
+    assert unquote(urlsplit(project_url).password or "") not in "".join(
+        path.read_text() for path in folder.glob("*.json*")
+    )

@@ -1,15 +1,11 @@
 """The sample databases are the same each time, and as hard to read as the real ones."""
 
-from collections.abc import Iterator
-from pathlib import Path
-from urllib.parse import urlsplit
-
 import psycopg
-import pytest
-from desbuquei_backups.embedded.servers import Server, servers
 from psycopg import sql
 
-from desbuquei_backups.embedded.samples import SUPABASE_UNREADABLE, load_plain, load_supabase
+from desbuquei_backups.embedded.samples import SUPABASE_UNREADABLE, load_plain
+from desbuquei_backups_tests.conftest import SAMPLE_ROWS, Endpoints
+from desbuquei_backups_tests.urls import with_database
 
 _PINNED = (
     "TimeZone=UTC", "DateStyle=ISO", "IntervalStyle=postgres", "extra_float_digits=3", "bytea_output=hex",
@@ -33,13 +29,6 @@ select nspname || '.' || relname
 """
 
 
-@pytest.fixture(scope="module")
-def urls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[Server, str]]:
-    home: Path = tmp_path_factory.mktemp("samples")
-    with servers(home, Server.SOURCE, Server.SUPABASE) as embedded:
-        yield {each: embedded.postgres[each].url for each in (Server.SOURCE, Server.SUPABASE)}
-
-
 def fingerprints(url: str) -> dict[str, object]:
     options = " ".join("-c " + setting for setting in _PINNED)
     with psycopg.connect(url, options=options) as connection:
@@ -56,27 +45,18 @@ def fingerprints(url: str) -> dict[str, object]:
         return found
 
 
-def test_plain_sample_is_the_same_each_time(urls: dict[Server, str]) -> None:
+def test_plain_sample_is_the_same_each_time(source_url: str, endpoints: Endpoints, sample_template: str) -> None:
     """Otherwise no two runs, and no two machines, compare the same thing."""
-    loaded = []
-    for name in ("amostra_1", "amostra_2"):
-        with psycopg.connect(urls[Server.SOURCE], autocommit=True) as connection:
-            connection.execute(
-                sql.SQL("create database {} template template0 encoding 'UTF8'").format(sql.Identifier(name))
-            )
-        url = urlsplit(urls[Server.SOURCE])._replace(path=f"/{name}").geturl()
-        load_plain(url, rows=300)
-        loaded.append(fingerprints(url))
-    first, second = loaded
+    load_plain(source_url, rows=SAMPLE_ROWS)
+    first, second = fingerprints(source_url), fingerprints(with_database(endpoints.source, sample_template))
     assert first == second
     assert len(first) > 40
     assert first["public.sem_colunas"] == (3, first["public.sem_colunas"][1])  # type: ignore[index]
 
 
-def test_supabase_sample_hides_what_the_platform_hides(urls: dict[Server, str]) -> None:
+def test_supabase_sample_hides_what_the_platform_hides(project_url: str) -> None:
     """Otherwise a backup that needs more than a project's own role would pass here and fail there."""
-    url = load_supabase(urls[Server.SUPABASE], postgres_password="not: a/secret@", rows=200)
-    with psycopg.connect(url) as connection:
+    with psycopg.connect(project_url) as connection:
         assert [name for (name,) in connection.execute(_UNREADABLE)] == list(SUPABASE_UNREADABLE)
         superuser, current = connection.execute(
             "select rolsuper, rolname::text from pg_roles where rolname = current_user"

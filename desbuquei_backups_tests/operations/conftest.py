@@ -1,13 +1,10 @@
 """What the operations' tests share: the look for losses, impatience with a store that is down."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import psycopg
 import pytest
 
-from desbuquei_backups.embedded import Server, servers
-from desbuquei_backups.embedded.samples import load_supabase
 from desbuquei_backups.storage.s3 import Bucket
 from desbuquei_backups_tests.conftest import Endpoints
 from desbuquei_backups_tests.operations.losses import Losses
@@ -54,10 +51,3 @@ def application(source_url: str) -> Iterator[psycopg.Connection]:
     """A second connection, as of somebody who works there meanwhile."""
     with psycopg.connect(source_url, autocommit=True) as connection:
         yield connection
-
-
-@pytest.fixture(scope="session")
-def project_url(home: Path) -> Iterator[str]:
-    """The URL of a Supabase-shaped project, for its role `postgres`, which is no superuser; TLS only."""
-    with servers(home, Server.SUPABASE) as running:
-        yield load_supabase(running.postgres[Server.SUPABASE].url, postgres_password="s3nha/d'água?", rows=200)

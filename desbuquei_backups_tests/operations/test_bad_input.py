@@ -32,7 +32,7 @@ from desbuquei_backups.operations.settings import DATABASE_URL, RESTORE_URL, S3_
 from desbuquei_backups.postgres import programs
 from desbuquei_backups.postgres.programs import choose
 from desbuquei_backups_tests.fakes import TransactionPooler, free_port
-from desbuquei_backups_tests.operations.losses import line_of
+from desbuquei_backups_tests.operations.losses import Watching, children, line_of
 from desbuquei_backups_tests.urls import with_credentials, with_database, with_options, with_port
 
 SECRET = "s3nha: d'água/?#@\\"
@@ -272,6 +272,8 @@ def test_a_disk_that_fills_up(site, big, slot, losses) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, hard))
     try:
         error = losses.fails(site, slot, take_dump, DiskError, "the disk is full")
+        # Left alone, pg_dump would wait for ever with its locks on every table.
+        assert children("pg_dump") == []
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert not error.permanent
@@ -316,8 +318,6 @@ def test_a_supabase_project_is_proved_with_what_is_left_out_named(
 
 
 def test_no_secret_is_on_a_command_line(make_site, source_url, big, slot, endpoints) -> None:
-    from desbuquei_backups_tests.operations.losses import Watching, children
-
     seen: list[bytes] = []
 
     def look() -> None:
