@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from desbuquei_backups.core.manifest import Manifest
 from desbuquei_backups.postgres import logical
 from desbuquei_backups.postgres.contents import PG_CLASS
 from desbuquei_backups.postgres.globals import statements
@@ -98,12 +97,12 @@ def load(
     return reader.found
 
 
-def property_statements(script: str, manifest: Manifest, name: str) -> list[str]:
+def property_statements(script: str, old_name: str, name: str) -> list[str]:
     """The statements of `<id>.database.sql.gz` for a database that is called `name` now, but for its creation."""
     reader = PlainDumpReader(passing=False, collect_ddl=True)
     reader.feed(script.encode())
     reader.finish()
-    old, new = _identifier(manifest.server.database), '"' + name.replace('"', '""') + '"'
+    old, new = _identifier(old_name), '"' + name.replace('"', '""') + '"'
     pattern = re.compile(rf"\bDATABASE {old}(?=[ ;])")
     return [
         pattern.sub(lambda _: f"DATABASE {new}", statement, count=1)

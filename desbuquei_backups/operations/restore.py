@@ -224,7 +224,9 @@ class _Restoring:
             self.notes.append("the database's own settings and grants stay those of the new project")
             return
         with self._timed("properties"), self.seen.destination.connect(into.name) as connection:
-            for statement in property_statements(self.copy.text(Role.DATABASE), self.copy.manifest, into.name):
+            for statement in property_statements(
+                self.copy.text(Role.DATABASE), self.copy.manifest.server.database, into.name
+            ):
                 try:
                     connection.execute(statement.encode())
                 except psycopg.Error as error:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import psycopg
 
@@ -16,7 +16,7 @@ from desbuquei_backups.operations.archived import read_archived
 from desbuquei_backups.operations.comparing import compare_contents, left_around
 from desbuquei_backups.operations.loading import Around, load, property_statements
 from desbuquei_backups.operations.schema import ddl_by_label, label
-from desbuquei_backups.operations.scratch import Scratch, scratch_database
+from desbuquei_backups.operations.scratch import Scratch, is_mark, scratch_database
 from desbuquei_backups.operations.settings import RESTORE_URL
 from desbuquei_backups.operations.site import Site, naming
 from desbuquei_backups.postgres import connection as pg
@@ -82,8 +82,6 @@ class _Proving:
                     found = self._load(programs, scratch, around)
                 with self._timed("analyze"):
                     connection.execute("analyze")
-                with self._timed("properties"):
-                    properties = self._properties(connection, scratch)
                 with self._timed("counts and fingerprints"):
                     row_counts, content = compare_contents(
                         connection, self.manifest, left_around(self.manifest, around), self.site.progress
@@ -91,26 +89,34 @@ class _Proving:
                 with self._timed("schema"):
                     schema = self._compare_schema(connection, programs, scratch, around, found)
                 version = connection.info.parameter_status("server_version") or ""
-        return Proof(self.manifest, row_counts, content, [*schema, properties], scratch.lacking, self.seconds, version)
+        return Proof(self.manifest, row_counts, content, schema, scratch.lacking, self.seconds, version)
 
     def _load(self, programs: Programs, scratch: Scratch, around: Around) -> Found:
         self.site.progress.stage("restoring from S3", self.manifest.dump.size)
         plain = read_archived(self.site.bucket, self.manifest, Role.DUMP, progress=self.site.progress.advance)
         return load(programs, scratch.url_parameters, plain, around)
 
-    def _properties(self, connection: pg.Connection, scratch: Scratch) -> Finding:
-        """Owner, comment, grants and settings: each statement must be one that the server takes."""
+    def _properties(self, connection: pg.Connection, programs: Programs, scratch: Scratch) -> Finding:
+        """Owner, comment, grants and settings: applied, read back, and compared with what the source had."""
         script = b"".join(read_archived(self.site.bucket, self.manifest, Role.DATABASE)).decode()
-        statements = property_statements(script, self.manifest, scratch.name)
-        failed = []
-        for statement in statements:
+        wanted = property_statements(script, self.manifest.server.database, scratch.name)
+        refused = {}
+        for statement in wanted:
             try:
                 connection.execute(statement.encode())
             except psycopg.DatabaseError as error:
-                failed.append(f"{str(error).splitlines()[0]}: {statement}")
-        verdict = Verdict.UNCOMPARED if failed else Verdict.MATCHES
-        counts = [f"{len(taken)} statements" for taken in (statements, statements[len(failed) :])]
-        return Finding(PROPERTIES, counts[0], counts[1], verdict, "\n".join(failed))
+                refused[statement] = f"{str(error).splitlines()[0]}: {statement}"
+        read = b"".join(logical.database_properties(programs, scratch.url_parameters, exclude=())).decode()
+        found = property_statements(read, scratch.name, scratch.name)
+        source, restored = (
+            "\n".join(sorted(statement for statement in side if statement not in refused and not is_mark(statement)))
+            for side in (wanted, found)
+        )
+        (finding,) = compare({PROPERTIES: source}, {PROPERTIES: restored}, {}, difference=lines_apart)
+        if refused and finding.verdict is Verdict.MATCHES:
+            why = "the restore server refused: " + "; ".join(refused.values())
+            return replace(finding, verdict=Verdict.UNCOMPARED, why=why)
+        return finding
 
     def _compare_schema(
         self, connection: pg.Connection, programs: Programs, scratch: Scratch, around: Around, dumped: Found
@@ -119,25 +125,24 @@ class _Proving:
         source = ddl_by_label(dumped.ddl)
         restored = ddl_by_label(logical.schema(programs, scratch.url_parameters).found.ddl)
         refreshed = {f"{entry.schema}.{entry.name}" for entry in dumped.refreshed}
-        views = connection.execute(
-            "select schemaname || '.' || matviewname, schemaname, matviewname, ispopulated from pg_matviews"
-        ).fetchall()
-        for name, _, _, populated in views:
+        views = connection.execute("select schemaname || '.' || matviewname, ispopulated from pg_matviews").fetchall()
+        for name, populated in views:
             subject = f"MATERIALIZED VIEW {name} is populated"
             source[subject] = "yes" if name in refreshed else "no"
             restored[subject] = "yes" if populated else "no"
         uncompared = {label(entry): why for entry, why in around.entries if label(entry) in source}
         findings = compare(source, restored, uncompared, difference=lines_apart)
+        findings.append(self._properties(connection, programs, scratch))
         written_by = self.manifest.tools.get("pg_dump", "")
         if written_by.split(".")[0] == str(programs.major):
             return findings
         # Two versions of pg_dump word the same object differently: equal text proves, different text does not disprove.
         why = f"dumped by pg_dump {written_by}, read back by {programs.version}, which words it differently"
         return [
-            Finding(f.subject, f.source, f.restored, Verdict.UNCOMPARED, f"{why}\n{f.why}")
-            if f.verdict is Verdict.DIFFERS
-            else f
-            for f in findings
+            replace(finding, verdict=Verdict.UNCOMPARED, why=f"{why}\n{finding.why}")
+            if finding.verdict is Verdict.DIFFERS and None not in (finding.source, finding.restored)
+            else finding
+            for finding in findings
         ]
 
     @contextmanager

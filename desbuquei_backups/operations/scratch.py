@@ -68,6 +68,11 @@ def scratch_database(site: Site, manifest: Manifest, globals_script: str, *, kee
                 _drop(server, [name], made_roles, made_tablespaces)
 
 
+def is_mark(statement: str) -> bool:
+    """Whether a `COMMENT ON` is the one by which leftovers are known, and not the source's own."""
+    return statement.endswith(f"IS '{_MARK}';")
+
+
 def _make(server: Connection, kind: LiteralString, name: str, create: sql.Composed) -> None:
     server.execute(create)
     _mark(server, kind, name)

@@ -254,8 +254,8 @@ class Bucket:
         if (there.sha256, there.size) != (sha256, size):
             raise StoreRefused(
                 f"{there.uri} is already there with other content",
-                remedy="if `desbuquei list --remote` does not show this backup, it is left of an archive never finished: delete it; "
-                "otherwise find out who wrote it. It is not overwritten",
+                remedy="it is not overwritten. If `desbuquei list --remote` does not show this backup, the object is "
+                "left of an archive that was never finished: delete it, then run again; else find out who wrote it",
             )
         return there
 
