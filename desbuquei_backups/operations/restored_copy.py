@@ -122,6 +122,8 @@ class _Proving:
         self, connection: pg.Connection, programs: Programs, scratch: Scratch, around: Around, dumped: Found
     ) -> list[Finding]:
         self.site.progress.stage("comparing the schema")
+        # Before the DDL is read back: pg_dump words some of it by the database's own settings.
+        properties = self._properties(connection, programs, scratch)
         source = ddl_by_label(dumped.ddl)
         restored = ddl_by_label(logical.schema(programs, scratch.url_parameters).found.ddl)
         refreshed = {f"{entry.schema}.{entry.name}" for entry in dumped.refreshed}
@@ -132,7 +134,7 @@ class _Proving:
             restored[subject] = "yes" if populated else "no"
         uncompared = {label(entry): why for entry, why in around.entries if label(entry) in source}
         findings = compare(source, restored, uncompared, difference=lines_apart)
-        findings.append(self._properties(connection, programs, scratch))
+        findings.append(properties)
         written_by = self.manifest.tools.get("pg_dump", "")
         if written_by.split(".")[0] == str(programs.major):
             return findings

@@ -108,6 +108,7 @@ def connect(url: str, *, setting: str, application: str = "desbuquei_backups", *
     """
     parameters = parse(url, setting=setting) | {"fallback_application_name": application} | overrides
     parameters.setdefault("connect_timeout", "15")
+    parameters.setdefault("keepalives_idle", "30")  # a snapshot's session is silent for as long as its dump takes
     try:
         return psycopg.connect(**parameters, client_encoding="UTF8", autocommit=True, prepare_threshold=None)
     except psycopg.OperationalError as error:

@@ -14,6 +14,8 @@ from desbuquei_backups.postgres.plain_dump import PlainDumpReader
 from desbuquei_backups.postgres.programs import Programs, clean_environment
 
 _CHUNK = 1024 * 1024
+# An instant is worded by the session's time zone, in a partition's bounds say: the same on every server.
+_WORDING = {"PGTZ": "UTC", "PGDATESTYLE": "ISO, YMD"}
 _NAME, _OURS = "PGAPPNAME", "desbuquei_backups"  # how the server lists us, unless the URL has another name
 _LOST = ("server closed the connection", "connection to server", "terminating connection")
 _DUMPING = re.compile(r'dumping contents of table "(.*)"')
@@ -55,7 +57,7 @@ def globals_(programs: Programs, parameters: Mapping[str, Any], *, passwords: bo
     """
     arguments = ["--globals-only", f"--database={parameters.get('dbname', '')}"]
     arguments += [] if passwords else ["--no-role-passwords"]
-    return _output(programs, "pg_dumpall", arguments, parameters, PGDATESTYLE="ISO, YMD")
+    return _output(programs, "pg_dumpall", arguments, parameters)
 
 
 def database_properties(
@@ -135,14 +137,13 @@ def _output(
     arguments: Sequence[str],
     parameters: Mapping[str, Any],
     heard: Callable[[str], None] = lambda _: None,
-    **settings: str,
 ) -> Iterator[bytes]:
     process = subprocess.Popen(
         [programs.path(name), "--no-password", *arguments],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env=clean_environment(**{_NAME: _OURS} | environment(parameters) | settings),
+        env=clean_environment(**{_NAME: _OURS} | environment(parameters) | _WORDING),
     )
     said = _Listener(process.stderr, heard)
     ended = False

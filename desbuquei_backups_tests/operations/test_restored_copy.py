@@ -15,13 +15,14 @@ from desbuquei_backups.core.errors import IntegrityError, NotFound, RestoreFaile
 from desbuquei_backups.core.manifest import DatabaseObject, Manifest, Requirement
 from desbuquei_backups.operations.archive import archive
 from desbuquei_backups.operations.dump import take_dump
-from desbuquei_backups.operations.restored_copy import Proof, prove
+from desbuquei_backups.operations.restored_copy import PROPERTIES, Proof, prove
 from desbuquei_backups.operations.seal import seal
 from desbuquei_backups.operations.settings import RESTORE_URL
 from desbuquei_backups.storage import catalog
 from desbuquei_backups_tests.fakes import free_port
 from desbuquei_backups_tests.operations.elsewhere import elsewhere, said
 from desbuquei_backups_tests.operations.losses import Watching, line_of
+from desbuquei_backups_tests.urls import with_options
 
 PG_CLASS = 1259
 
@@ -365,3 +366,34 @@ def test_names_with_quotes_spaces_semicolons_and_utf8_are_names(site, source, sl
     finally:
         source.execute(sql.SQL("drop schema {} cascade; drop owned by {}").format(name, role))
         source.execute(sql.SQL("drop role {}").format(role))
+
+
+def test_a_source_in_another_time_zone_is_worded_the_same(make_site, source_url, source, slot) -> None:
+    source.execute(
+        "create table por_ano (em timestamptz) partition by range (em);"
+        "create table de_2025 partition of por_ano for values from ('2025-01-01 00:00-03') to ('2026-01-01 00:00-03')"
+    )
+    elsewhere_in_time = make_site(with_options(source_url, options="-ctimezone=America/Sao_Paulo"))
+    take_dump(elsewhere_in_time, slot)
+    seal(elsewhere_in_time, slot)
+    archive(elsewhere_in_time, slot)
+    assert wrong(prove(elsewhere_in_time, slot)) == {}
+
+
+def test_the_databases_own_properties_are_read_back_and_compared(site, source, slot, database_name: str) -> None:
+    source.execute(
+        f"alter database {database_name} set timezone = 'America/Sao_Paulo';"
+        f"alter database {database_name} set bytea_output = 'escape';"
+        f"comment on database {database_name} is 'pedidos; e \"clientes\"';"
+        "create table por_ano (em timestamptz) partition by range (em);"
+        "create table de_2025 partition of por_ano for values from ('2025-01-01 00:00-03') to ('2026-01-01 00:00-03');"
+        "create table com_bytes (b bytea default '\\x00ff')"
+    )
+    take_dump(site, slot)
+    seal(site, slot)
+    archive(site, slot)
+    proof = prove(site, slot)
+    assert wrong(proof) == {}
+    properties = next(finding for finding in proof.schema if finding.subject == PROPERTIES)
+    assert properties.verdict is Verdict.MATCHES
+    assert all(word in str(properties.restored) for word in ("Sao_Paulo", "escape", "pedidos; e"))
