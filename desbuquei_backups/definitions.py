@@ -20,8 +20,11 @@ def job_name(database: str, tier: str) -> str:
     return f"{database}_{tier}"
 
 
-def build(policy: Policy, since: datetime, *, retry_delay: float = RETRY_DELAY_SECONDS) -> dg.Definitions:
-    """The definitions of one policy, protected since that instant."""
+def build(
+    policy: Policy, since: datetime, *, retry_delay: float = RETRY_DELAY_SECONDS, scheduled: bool = True
+) -> dg.Definitions:
+    """The definitions of one policy, protected since that instant; schedules run from the start if `scheduled`."""
+    status = dg.DefaultScheduleStatus.RUNNING if scheduled else dg.DefaultScheduleStatus.STOPPED
     assets: list[dg.AssetsDefinition] = []
     jobs, schedules = [], []
     for name, tier in policy.tiers.items():
@@ -33,7 +36,7 @@ def build(policy: Policy, since: datetime, *, retry_delay: float = RETRY_DELAY_S
         )
         assets += chain
         jobs.append(job)
-        schedules.append(dg.build_schedule_from_partitioned_job(job))
+        schedules.append(dg.build_schedule_from_partitioned_job(job, default_status=status))
     return dg.Definitions(
         assets=[source(policy.database), *assets],
         jobs=jobs,
@@ -48,4 +51,5 @@ def build(policy: Policy, since: datetime, *, retry_delay: float = RETRY_DELAY_S
 def defs() -> dg.Definitions:
     """From the environment's policy."""
     settings = from_environment(os.environ)
-    return build(settings.policy, protected_since(settings, datetime.now(UTC)))
+    scheduled = os.environ.get("DESBUQUEI_SCHEDULES") != "off"
+    return build(settings.policy, protected_since(settings, datetime.now(UTC)), scheduled=scheduled)

@@ -6,7 +6,7 @@ import click
 
 from desbuquei_backups.cli.backup_ import run_tier
 from desbuquei_backups.cli.output import json_option, messages
-from desbuquei_backups.embedded.trial import Shape, in_environment, trial
+from desbuquei_backups.embedded.trial import Shape, home_of, in_environment, trial
 from desbuquei_backups.operations.settings import from_environment
 
 
@@ -21,7 +21,7 @@ def command(shape: str, as_json: bool) -> int:
     """
     from desbuquei_backups.defs.instance import embedded_platform
 
-    home = from_environment(os.environ).home
+    home = home_of(from_environment(os.environ).home, Shape(shape))
     with (
         trial(home, Shape(shape), lambda text: messages().print(text, style="dim")) as given,
         in_environment(given),

@@ -1,6 +1,7 @@
 """What commands print: for a person with rich, or with --json one document on stdout and nothing else there."""
 
 import json
+import os
 import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -50,6 +51,15 @@ def guarded(run: Callable[[], Any]) -> int:
         return 130
     except BrokenPipeError:
         sys.stderr.close()
+        return 1
+    except Exception as error:
+        if os.environ.get("DESBUQUEI_TRACEBACK"):
+            raise
+        _say(
+            BackupError(
+                f"{type(error).__name__}: {error}", remedy="DESBUQUEI_TRACEBACK=1 shows where; please report it"
+            )
+        )
         return 1
 
 

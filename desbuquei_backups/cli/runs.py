@@ -35,7 +35,7 @@ def run(
             unreported.keep(settings.folder, result.all_events)
             return outcome(result.all_events, result.run_id, slot)
         unreported.report(settings.folder, instance)
-        if (webserver := remote.find(settings.home)) is not None:
+        if (webserver := remote.find(settings)) is not None:
             run_id = remote.submit(webserver, job, slot, tags)
             said(f"running in Dagster: {webserver.url}/runs/{run_id}")
             try:
@@ -67,6 +67,7 @@ def _instance(stack: ExitStack, said: Callable[[str], None]) -> dg.DagsterInstan
         instance = stack.enter_context(dg.DagsterInstance.get())
         instance.get_runs_count()
     except (SQLAlchemyError, DagsterPostgresException, dg.DagsterError, OSError) as error:
-        said(f"{os.environ['DAGSTER_HOME']}: {type(error).__name__}")
+        reason = str(error).strip() or type(error).__name__
+        said(f"{os.environ['DAGSTER_HOME']}: {reason.splitlines()[0]}")
         return None
     return instance

@@ -12,6 +12,7 @@ from desbuquei_backups.defs.execution import Check, Outcome
 from desbuquei_backups.operations.settings import Settings
 
 _MOST_LETTERS = 100
+_MOST_DIFFERENCES = 5
 
 
 def document(outcome: Outcome, settings: Settings) -> dict[str, Any]:
@@ -23,7 +24,13 @@ def document(outcome: Outcome, settings: Settings) -> dict[str, Any]:
         "folder": str(settings.folder),
         "steps": [{"asset": step.asset, "seconds": step.seconds, "metadata": step.metadata} for step in outcome.steps],
         "checks": [
-            {"asset": c.asset, "check": c.name, "verdict": _verdict(c), "description": c.description}
+            {
+                "asset": c.asset,
+                "check": c.name,
+                "verdict": _verdict(c),
+                "description": c.description,
+                "differences": list(c.differences),
+            }
             for c in outcome.checks
         ],
         "errors": outcome.errors,
@@ -46,6 +53,11 @@ def print_outcome(outcome: Outcome, settings: Settings, *, ui: str | None = None
         out.print(_stages(made, seconds))
     if outcome.checks:
         out.print(_checks(outcome))
+    for check in outcome.checks:
+        for difference in check.differences[:_MOST_DIFFERENCES]:
+            out.print(Text(f"{check.name}: {difference}", style="red"))
+        if (more := len(check.differences) - _MOST_DIFFERENCES) > 0:
+            out.print(Text(f"{check.name}: and {more:,} more, in Dagster", style="red"))
     for left in made.get("dump", {}).get("left out", []):
         out.print(f"left out: {left['kind']} {escape(left['what'])}: {escape(left['why'])}")
     for lacking in made.get("restored_copy", {}).get("the server lacks", []):
@@ -72,6 +84,8 @@ def _stages(made: Mapping[str, Mapping[str, Any]], seconds: Mapping[str, float])
 
 def _said(asset: str, metadata: Mapping[str, Any]) -> str:
     again = " (was there; verified again)" if metadata.get("reused") else ""
+    if str(metadata.get("verified", "")).startswith("S3"):
+        again = " (was there, in S3)"
     if asset == "dump":
         size, plain = metadata["size (bytes)"], metadata["before compression (bytes)"]
         counts = f"{metadata['tables']} tables, {metadata['rows']:,} rows"

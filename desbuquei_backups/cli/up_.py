@@ -1,5 +1,7 @@
 """`desbuquei up`: Dagster's webserver and daemon, with embedded servers where they are asked for."""
 
+import ctypes
+import fcntl
 import os
 import signal
 import socket
@@ -8,16 +10,19 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
 import click
 
+from desbuquei_backups.cli.backup_ import check_urls
 from desbuquei_backups.cli.output import console, messages
-from desbuquei_backups.core.errors import ConfigurationError, ToolFailed
-from desbuquei_backups.embedded.trial import Shape, in_environment, trial
-from desbuquei_backups.operations.settings import DATABASE_URL, RESTORE_URL, S3_URL, from_environment
+from desbuquei_backups.core.errors import Busy, ConfigurationError, ToolFailed
+from desbuquei_backups.embedded.trial import Shape, home_of, in_environment, trial
+from desbuquei_backups.operations.settings import EMBEDDED, URLS, from_environment
 
 _HOST = "127.0.0.1"
 _PORT = 3000
@@ -29,53 +34,73 @@ load_from:
 """
 _START_SECONDS = 120
 _STOP_SECONDS = 15
+_PR_SET_PDEATHSIG = 1
 
 
 @click.command("up")
 @click.option("--demo", is_flag=True, help="On embedded servers and the sample database.")
 @click.option("--shape", type=click.Choice([*map(str, Shape)]), default="plain", help="The sample, with --demo.")
-@click.option("--port", type=int, default=_PORT, show_default=True, help="The webserver's; another if it is taken.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=_PORT,
+    show_default=True,
+    help="The webserver's; another if it is taken.",
+)
 def command(demo: bool, shape: str, port: int) -> int:
     """Start Dagster's webserver and daemon on this machine and print the address; Ctrl-C stops both.
 
     The webserver listens on loopback alone: it asks nobody for a password.
     """
     from desbuquei_backups.defs.instance import dagster_home, embedded_platform
-    from desbuquei_backups.defs.remote import Webserver, write_down
+    from desbuquei_backups.defs.remote import Webserver, served_by, write_down
     from desbuquei_backups.embedded.settings import with_embedded_servers
 
-    for stopping in (signal.SIGTERM, signal.SIGINT):  # a shell that starts us with & has SIGINT ignored
+    for stopping in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):  # a shell that starts us with & ignores SIGINT
         signal.signal(stopping, _interrupt)
     settings = from_environment(os.environ)
+    home = home_of(settings.home, Shape(shape)) if demo else settings.home
     with ExitStack() as stack:
+        stack.enter_context(_alone(home))
         if demo:
-            given = stack.enter_context(
-                trial(settings.home, Shape(shape), lambda text: messages().print(text, style="dim"))
-            )
+            given = stack.enter_context(trial(home, Shape(shape), lambda text: messages().print(text, style="dim")))
             stack.enter_context(in_environment(given))
-            stack.enter_context(embedded_platform(settings.home))
+            stack.enter_context(embedded_platform(home))
+            # What a command says that works on the same servers by their word.
+            settings = replace(settings, home=home, backup_dir=home / "backups", urls=dict.fromkeys(URLS, EMBEDDED))
         else:
-            for name in (DATABASE_URL, S3_URL, RESTORE_URL):
-                settings.url(name)
+            check_urls(settings)
             stack.enter_context(dagster_home(settings))
             stack.enter_context(with_embedded_servers(settings))
-        webserver = Webserver(_HOST, _free(port))
-        logs = settings.home / "logs"
+        webserver = Webserver(_HOST, _free(port), served_by(settings))
+        logs = home / "logs"
         logs.mkdir(parents=True, exist_ok=True)
-        workspace = settings.home / "workspace.yaml"
+        workspace = home / "workspace.yaml"
         workspace.write_text(_WORKSPACE)
         served = _start(
             stack, "dagster-webserver", ["-h", _HOST, "-p", f"{webserver.port}", "-w", f"{workspace}"], logs
         )
         daemon = _start(stack, "dagster-daemon", ["run", "-w", f"{workspace}"], logs)
         _wait_for(webserver.url, served, logs / "dagster-webserver.log")
-        where = write_down(settings.home, webserver)
+        where = write_down(home, webserver)
         stack.callback(where.unlink, missing_ok=True)
-        console().print(f"Dagster is at [bold]{webserver.url}[/]; Ctrl-C stops it. Logs: {logs}", soft_wrap=True)
+        console().print(f"Logs: {logs}. Ctrl-C stops it. Dagster is at [bold]{webserver.url}[/]", soft_wrap=True)
         while served.poll() is None and daemon.poll() is None:
             time.sleep(0.5)
         name = "dagster-webserver" if served.poll() is not None else "dagster-daemon"
         raise ToolFailed(f"{name} ended by itself", remedy=f"read {logs / name}.log, then start again")
+
+
+@contextmanager
+def _alone(home: Path) -> Iterator[None]:
+    """Hold the home's lock, which dies with this process: two daemons on one storage would double every run."""
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / "up.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Busy(f"`desbuquei up` runs for {home} already", remedy="use it, or stop it first") from None
+        yield
 
 
 def _start(stack: ExitStack, program: str, arguments: list[str], logs: Path) -> "subprocess.Popen[bytes]":
@@ -90,6 +115,7 @@ def _start(stack: ExitStack, program: str, arguments: list[str], logs: Path) -> 
             stdout=output,
             stderr=output,
             start_new_session=True,
+            preexec_fn=_die_with_us,
         )
     stack.callback(_stop, process)
     return process
@@ -127,6 +153,11 @@ def _free(port: int) -> int:
                 probe.bind((_HOST, wanted))
                 return int(probe.getsockname()[1])
     return port
+
+
+def _die_with_us() -> None:
+    """However this command ends, Dagster's programs end with it."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM.value, 0, 0, 0)
 
 
 def _interrupt(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001

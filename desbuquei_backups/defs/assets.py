@@ -2,9 +2,11 @@
 
 import warnings
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import dagster as dg
+from dagster._core.errors import DagsterExecutionInterruptedError
 
 from desbuquei_backups.core.errors import BackupError
 from desbuquei_backups.core.slots import Slot
@@ -25,6 +27,7 @@ from desbuquei_backups.operations.seal import seal
 from desbuquei_backups.validation import checks
 
 OWNERS = ["team:operations"]
+STOPPED = "stopped by a person"
 Steps = Iterator[dg.MaterializeResult | dg.AssetCheckResult]
 
 
@@ -80,7 +83,7 @@ def tier_assets(
         is verified. A closed empty slot stays empty: a backup cannot be taken in the past.
         """
         slot = Slot.of_key(tier, context.partition_key)
-        with backups.site(context.log) as site:
+        with _stoppable(), backups.site(context.log) as site:
             try:
                 taken = take_dump(site, slot)
                 there = (
@@ -107,7 +110,7 @@ def tier_assets(
         Written when every file was read back from disk and found to be what was written; linked to the manifest before.
         """
         slot = Slot.of_key(tier, context.partition_key)
-        with backups.site(context.log) as site:
+        with _stoppable(), backups.site(context.log) as site:
             try:
                 sealed = seal(site, slot)
             except BackupError as error:
@@ -131,7 +134,7 @@ def tier_assets(
         Nothing is ever overwritten. Run again after an outage, it stores what is missing and compares all of it.
         """
         slot = Slot.of_key(tier, context.partition_key)
-        with backups.site(context.log) as site:
+        with _stoppable(), backups.site(context.log) as site:
             try:
                 archived = archive(site, slot)
             except BackupError as error:
@@ -159,7 +162,7 @@ def tier_assets(
         server lacks is restored around and reported as what could not be compared.
         """
         slot = Slot.of_key(tier, context.partition_key)
-        with backups.site(context.log) as site:
+        with _stoppable(), backups.site(context.log) as site:
             try:
                 proof = prove(site, slot)
             except BackupError as error:
@@ -172,6 +175,15 @@ def tier_assets(
             )
 
     return [dump, checksum_manifest, s3_archive, restored_copy]
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """A person who stops a step means it: it is not tried again."""
+    try:
+        yield
+    except (KeyboardInterrupt, DagsterExecutionInterruptedError):
+        raise dg.Failure(description=STOPPED, allow_retries=False) from None
 
 
 def _untrue(error: BackupError, *names: str) -> Iterator[dg.AssetCheckResult]:

@@ -1,12 +1,13 @@
 """What a run did, gathered from its events: its steps, its checks, what went wrong."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import dagster as dg
 from dagster import DagsterEventType
 
+from desbuquei_backups.core.comparison import Verdict
 from desbuquei_backups.core.slots import Slot
 
 
@@ -28,6 +29,7 @@ class Check:
     passed: bool
     severity: str
     description: str
+    differences: tuple[str, ...] = ()
 
     @property
     def untrue(self) -> bool:
@@ -66,18 +68,29 @@ def outcome(events: Sequence[dg.DagsterEvent], run_id: str, slot: Slot) -> Outco
         elif kind is DagsterEventType.ASSET_CHECK_EVALUATION:
             judged = event.asset_check_evaluation_data
             key = (judged.asset_key.path[-1], judged.check_name)
-            checks[key] = Check(*key, judged.passed, judged.severity.value, judged.description or "")
+            checks[key] = Check(
+                *key, judged.passed, judged.severity.value, judged.description or "", _differences(judged.metadata)
+            )
         elif kind is DagsterEventType.STEP_SUCCESS:
             seconds[step] = round(event.step_success_data.duration_ms / 1000, 3)
             errors.pop(step, None)
         elif kind in (DagsterEventType.STEP_FAILURE, DagsterEventType.STEP_UP_FOR_RETRY):
-            errors[step] = _reason(event)
+            reason = _reason(event)
+            # What Dagster says of the last try, "Exceeded max_retries", is not what happened.
+            errors[step] = errors.get(step, reason) if "max_retries" in reason else reason
         elif kind is DagsterEventType.RUN_SUCCESS:
             success = True
         elif kind is DagsterEventType.RUN_FAILURE and not errors:
             errors[""] = event.message or "the run failed"
     steps = [Step(_asset(step), seconds.get(step, 0.0), found) for step, found in metadata.items()]
     return Outcome(run_id, slot, success, steps, list(checks.values()), list(errors.values()))
+
+
+def _differences(metadata: Mapping[str, dg.MetadataValue]) -> tuple[str, ...]:
+    """What differs, and how, as the check's table says it."""
+    compared = metadata.get("compared")
+    rows = [record.data for record in compared.records] if isinstance(compared, dg.TableMetadataValue) else []
+    return tuple(f"{row['what']}: {row['why']}" for row in rows if row["verdict"] == Verdict.DIFFERS.value)
 
 
 def _asset(step_key: str) -> str:

@@ -23,7 +23,9 @@ def dagster_home(settings: Settings) -> Iterator[None]:
 
     ConfigurationError if DAGSTER_HOME is not set and nothing asks for embedded servers.
     """
-    if os.environ.get(_HOME):
+    if folder := os.environ.get(_HOME):
+        if not Path(folder).is_dir():
+            raise ConfigurationError(f"{_HOME} names no folder: {folder}", remedy="make it, with a dagster.yaml in it")
         yield
     elif needs_embedded_platform(settings):
         with embedded_platform(settings.home):

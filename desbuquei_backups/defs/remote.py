@@ -1,6 +1,7 @@
 """A webserver and daemon that are up: found by what `desbuquei up` wrote down, asked to run a job, and followed."""
 
 import json
+import os
 import time
 import urllib.request
 from collections.abc import Callable
@@ -10,7 +11,10 @@ from typing import Any
 
 import dagster as dg
 
+from desbuquei_backups.core.errors import ToolFailed
 from desbuquei_backups.core.slots import Slot
+from desbuquei_backups.operations.settings import EMBEDDED, S3_URL, Settings
+from desbuquei_backups.postgres.connection import described, parse
 
 _HEALTH = "{ instance { daemonHealth { allDaemonStatuses { daemonType healthy required } } } }"
 _POLL_SECONDS = 0.5
@@ -18,10 +22,11 @@ _POLL_SECONDS = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Webserver:
-    """Where a webserver listens."""
+    """Where a webserver listens, and which settings its runs have."""
 
     host: str
     port: int
+    serves: str
 
     @property
     def url(self) -> str:
@@ -36,10 +41,19 @@ def write_down(home: Path, webserver: Webserver) -> Path:
     return path
 
 
-def find(home: Path) -> Webserver | None:
-    """The webserver that runs for `home`, if it answers and its daemon would start a run; else None."""
+def served_by(settings: Settings) -> str:
+    """What a run with these settings works on: the same words for the same place, with no password in them."""
+    urls = {name: url if url == EMBEDDED else _without_password(name, url) for name, url in settings.urls.items()}
+    place = {"urls": urls, "folder": str(settings.folder), "dagster": os.environ.get("DAGSTER_HOME", "")}
+    return json.dumps(place | {"policy": settings.policy.model_dump_json()}, sort_keys=True)
+
+
+def find(settings: Settings) -> Webserver | None:
+    """The webserver whose runs have these very settings, if it answers and its daemon would start a run; else None."""
     try:
-        webserver = Webserver(**json.loads((home / "webserver.json").read_text()))
+        webserver = Webserver(**json.loads((settings.home / "webserver.json").read_text()))
+        if webserver.serves != served_by(settings):
+            return None
         request = urllib.request.Request(  # noqa: S310 - the address is our own
             f"{webserver.url}/graphql",
             json.dumps({"query": _HEALTH}).encode(),
@@ -71,6 +85,14 @@ def follow(instance: dg.DagsterInstance, run_id: str, said: Callable[[str], None
                 seen.add(event.step_key)
                 said(str(event.step_key).rsplit("__", 1)[-1].replace("_", " "))
         run = instance.get_run_by_id(run_id)
-        if run is None or run.is_finished:
+        if run is None:
+            raise ToolFailed(
+                f"the run {run_id} is not in this Dagster instance", remedy="set DAGSTER_HOME as it is there"
+            )
+        if run.is_finished:
             return [entry.dagster_event for entry in instance.all_logs(run_id) if entry.dagster_event]
         time.sleep(_POLL_SECONDS)
+
+
+def _without_password(name: str, url: str) -> str:
+    return url if name == S3_URL else described(parse(url, setting=name))

@@ -9,12 +9,13 @@ import dagster as dg
 from desbuquei_backups.core.comparison import Finding, Verdict
 from desbuquei_backups.core.manifest import manifest_name
 from desbuquei_backups.operations.archive import Archived
-from desbuquei_backups.operations.dump import Taken
+from desbuquei_backups.operations.filled import Taken
 from desbuquei_backups.operations.restored_copy import Proof
 from desbuquei_backups.operations.seal import Sealed
 from desbuquei_backups.validation.judge import Judgement
 
 _MOST_ROWS = 200
+_VERIFIED = {"disk": "read back from disk", "S3": "S3 was asked for it; the restored copy reads it back"}
 _MOST_LETTERS = 2000
 _MOST_LETTERS_OF_A_VALUE = 70
 _ORDER = {Verdict.DIFFERS: 0, Verdict.UNCOMPARED: 1, Verdict.MATCHES: 2}
@@ -104,7 +105,7 @@ def dump_metadata(taken: Taken, folder: Path) -> Mapping[str, Any]:
         "WAL position": manifest.server.lsn or "not known: the role may not ask",
         "pg_dump": manifest.tools.get("pg_dump", ""),
         "reused": taken.reused,
-        "verified": f"again, the copy in {taken.where}" if taken.reused else "as it was written",
+        "verified": _VERIFIED[taken.where] if taken.reused else "as it was written",
     }
 
 

@@ -1,15 +1,18 @@
 """What was done while Dagster's storage was down: kept beside the backups, and reported when it is back."""
 
+import logging
 import time
 from collections.abc import Iterable
 from pathlib import Path
 
 import dagster as dg
 from dagster._serdes import deserialize_value, serialize_value
+from dagster_shared.serdes.errors import DeserializationError
 
 from desbuquei_backups.storage import disk
 
 _FOLDER = "unreported"
+_LOG = logging.getLogger(__name__)
 
 
 def keep(folder: Path, events: Iterable[dg.DagsterEvent]) -> None:
@@ -29,10 +32,20 @@ def keep(folder: Path, events: Iterable[dg.DagsterEvent]) -> None:
 def report(folder: Path, instance: dg.DagsterInstance) -> int:
     """Report to `instance` all that was kept; says how many events there were."""
     reported = 0
-    for path in sorted((folder / _FOLDER).glob("*.jsonl")):
-        for line in path.read_text().splitlines():
-            event = deserialize_value(line, (dg.AssetMaterialization, dg.AssetCheckEvaluation))
+    with disk.disk_errors(folder / _FOLDER):
+        paths = sorted((folder / _FOLDER).glob("*.jsonl"))
+    for path in paths:
+        try:
+            lines = path.read_text().split("\n")
+            events = [
+                deserialize_value(line, (dg.AssetMaterialization, dg.AssetCheckEvaluation)) for line in lines if line
+            ]
+        except (OSError, ValueError, DeserializationError) as error:
+            # What cannot be read any more must not keep the next backup from being taken.
+            _LOG.warning("%s is not reported to Dagster: %s", path, error)
+            continue
+        for event in events:
             instance.report_runless_asset_event(event)
-            reported += 1
+        reported += len(events)
         path.unlink()
     return reported

@@ -4,8 +4,8 @@ All listen on loopback only, with generated passwords, and keep their state unde
 They are for trying out: the S3 server's inner ports ask no password, so whoever has an account on the machine gets in.
 """
 
-from desbuquei_backups.embedded.client import default_home, servers
+from desbuquei_backups.embedded.client import servers
 from desbuquei_backups.embedded.endpoints import Endpoints, PostgresServer, S3Server, Server
 from desbuquei_backups.embedded.errors import EmbeddedError
 
-__all__ = ["EmbeddedError", "Endpoints", "PostgresServer", "S3Server", "Server", "default_home", "servers"]
+__all__ = ["EmbeddedError", "Endpoints", "PostgresServer", "S3Server", "Server", "servers"]

@@ -15,17 +15,12 @@ from desbuquei_backups.embedded.endpoints import Endpoints, Server, from_json
 from desbuquei_backups.embedded.errors import EmbeddedError, log_tail
 from desbuquei_backups.embedded.home import Home, try_lock
 
-__all__ = ["default_home", "servers"]
+__all__ = ["servers"]
 
 _PATIENCE = 90.0
 _ATTEMPTS = 3
 # No PG*, no AWS_*: the supervisor has no use for anybody's secrets.
 _INHERITED = ("PATH", "HOME", "TMPDIR", "LANG", "VIRTUAL_ENV", "PYTHONHOME")
-
-
-def default_home() -> Path:
-    """DESBUQUEI_HOME, else `.desbuquei` in the working directory."""
-    return Path(os.environ.get("DESBUQUEI_HOME") or ".desbuquei")
 
 
 @contextmanager

@@ -21,6 +21,11 @@ class Shape(StrEnum):
     SUPABASE = "supabase"
 
 
+def home_of(home: Path, shape: Shape) -> Path:
+    """Where a trial's state lies: the two shapes share nothing, their slots bear the same names."""
+    return home if shape is Shape.PLAIN else home / shape
+
+
 @contextmanager
 def trial(home: Path, shape: Shape, said: Callable[[str], None]) -> Iterator[dict[str, str]]:
     """Start the servers, load the sample if it is not there, and give the environment that leads to them."""
@@ -33,12 +38,12 @@ def trial(home: Path, shape: Shape, said: Callable[[str], None]) -> Iterator[dic
         if _empty(server):
             said(f"loading the {shape} sample")
             _load(home, shape, server)
-        folder = home / "backups" if shape is Shape.PLAIN else home / "backups-supabase"
         yield {
             names.DATABASE_URL: url,
             names.RESTORE_URL: endpoints.postgres[Server.SCRATCH].url,
-            names.S3_URL: f"s3://{s3.bucket}" if shape is Shape.PLAIN else f"s3://{s3.bucket}/{shape}",
-            "DESBUQUEI_BACKUP_DIR": str(folder),
+            names.S3_URL: f"s3://{s3.bucket}",
+            "DESBUQUEI_BACKUP_DIR": str(home / "backups"),
+            "DESBUQUEI_SCHEDULES": "off",
             "DESBUQUEI_HOME": str(home),
             **s3.environment(),
         }

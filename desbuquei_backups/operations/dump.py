@@ -10,10 +10,10 @@ from typing import Any
 
 import psycopg
 
-from desbuquei_backups.core.errors import IntegrityError, SlotError, SourceUnreachable, StoreError
+from desbuquei_backups.core.errors import IntegrityError, SlotError, SourceUnreachable
 from desbuquei_backups.core.manifest import FINGERPRINT, FileFacts, LargeObjectFacts, Manifest, Role, TableFacts
 from desbuquei_backups.core.slots import Slot, SlotState
-from desbuquei_backups.operations import verify
+from desbuquei_backups.operations.filled import Taken, already_there
 from desbuquei_backups.operations.records import record, record_failures
 from desbuquei_backups.operations.settings import DATABASE_URL
 from desbuquei_backups.operations.site import Site
@@ -29,15 +29,6 @@ from desbuquei_backups.storage.stream import write_gzip
 _SETTLING = 5  # how often tables may come and go between listing and locking before we give up
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """A backup that is on disk or in S3. `reused`: it was there already, and was verified again."""
-
-    manifest: Manifest
-    reused: bool
-    where: str
-
-
 def take_dump(site: Site, slot: Slot, *, measured: bool = True) -> Taken:
     """Fill an open slot with a dump, or verify what fills it already.
 
@@ -49,7 +40,7 @@ def take_dump(site: Site, slot: Slot, *, measured: bool = True) -> Taken:
         state = site.state(slot)
         if state is SlotState.FUTURE:
             raise SlotError("the slot is not due yet", remedy=f"wait until {slot.due:%Y-%m-%d %H:%M:%S} UTC")
-        if (there := _already_there(site, slot, may_retake=state is SlotState.OPEN)) is not None:
+        if (there := already_there(site, slot, may_retake=state is SlotState.OPEN)) is not None:
             return there
         if state is SlotState.CLOSED:
             raise SlotError(
@@ -58,37 +49,6 @@ def take_dump(site: Site, slot: Slot, *, measured: bool = True) -> Taken:
             )
         disk.prepare(site.settings.folder)
         return Taken(_Dump(site, slot, measured=measured).take(), reused=False, where="disk")
-
-
-def _already_there(site: Site, slot: Slot, *, may_retake: bool) -> Taken | None:
-    folder = site.settings.folder
-    found = catalog.on_disk(folder, slot.backup_id)
-    if found is not None:
-        site.progress.stage("verifying what is there", found.manifest.size)
-        faults = verify.faults_on_disk(folder, found.manifest, progress=site.progress.advance)
-        if not faults:
-            return Taken(found.manifest, reused=True, where="disk")
-        if not may_retake:
-            raise IntegrityError("; ".join(faults), remedy="the slot is closed: use the copy in S3 (verify --remote)")
-    archived = _archived(site, slot)
-    if archived is not None:
-        # What S3 holds is the backup; a copy on disk that is missing or bad does not make another one of it.
-        return Taken(archived, reused=True, where="S3")
-    if found is not None:
-        for name in [file.name for file in found.manifest.files]:
-            if (folder / name).exists():
-                disk.set_aside(folder / name, "does-not-verify")
-        for path in (catalog.manifest_path(folder, slot.backup_id), catalog.draft_path(folder, slot.backup_id)):
-            if path.exists():
-                disk.set_aside(path, "of-a-bad-dump")
-    return None
-
-
-def _archived(site: Site, slot: Slot) -> Manifest | None:
-    try:
-        return catalog.in_bucket(site.bucket, slot.tier, slot.backup_id)
-    except StoreError:
-        return None  # an outage of S3 must not keep the dump from being taken
 
 
 @dataclass
@@ -204,7 +164,6 @@ class _Dump:
                 snapshot=snapshot,
                 exclude=seen.exclude_patterns,
                 lock_timeout_ms=int(self.site.policy.lock_timeout.total_seconds() * 1000),
-                table_begun=lambda _: None,
                 warnings=self.warnings,
             ):
                 reader.feed(chunk)

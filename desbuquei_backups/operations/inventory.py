@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from desbuquei_backups.core.errors import BackupError, ConfigurationError
+from desbuquei_backups.core.errors import BackupError, ConfigurationError, IntegrityError
 from desbuquei_backups.core.manifest import Manifest, manifest_name, parse_manifest
 from desbuquei_backups.core.slots import Slot
 from desbuquei_backups.operations import records
@@ -19,7 +19,11 @@ _SUFFIX = manifest_name("")
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """One slot's backup, or its failed attempt. None: not known from here. `size` is bytes of all its files."""
+    """One slot's backup, or its failed attempt. None: not known from here. `size` is bytes of all its files.
+
+    `status` is sealed, unsealed or failed: a sealed backup whose archive failed is failed too. `error` is why, or what
+    went wrong later with a backup that is archived; one line.
+    """
 
     slot: Slot
     taken_at: datetime | None
@@ -28,17 +32,12 @@ class Held:
     on_disk: bool | None
     archived: bool | None
     proven: bool | None
+    status: str
     error: str | None = None
 
     @property
     def backup_id(self) -> str:
         return self.slot.backup_id
-
-    @property
-    def status(self) -> str:
-        if self.error is not None:
-            return "failed"
-        return "sealed" if self.size is not None else "unsealed"
 
     @property
     def where(self) -> list[str]:
@@ -64,7 +63,7 @@ def remote(site: Site, tiers: Iterable[str]) -> tuple[list[Held], list[str]]:
     for tier in tiers:
         for key in _manifest_keys(site.bucket, tier):
             try:
-                manifest = parse_manifest(b"".join(site.bucket.read(key)), where=site.bucket.uri(key))
+                manifest = _parsed(b"".join(site.bucket.read(key)), where=site.bucket.uri(key))
             except BackupError as error:
                 if not error.permanent:
                     raise
@@ -93,10 +92,21 @@ def manifests_on_disk(folder: Path) -> tuple[list[Manifest], list[str]]:
         try:
             with disk_errors(path):
                 content = path.read_bytes()
-            manifests.append(parse_manifest(content, where=str(path)))
+            manifests.append(_parsed(content, where=str(path)))
         except BackupError as error:
             faults.append(error.what)
     return manifests, faults
+
+
+def _parsed(content: bytes, *, where: str) -> Manifest:
+    """The manifest found at `where`; IntegrityError if it cannot be read, or is not of the backup it is named after."""
+    manifest = parse_manifest(content, where=where)
+    if where.rpartition("/")[2] != manifest_name(manifest.backup_id) or _slot(manifest.backup_id) is None:
+        raise IntegrityError(
+            f"the manifest {where} is that of {manifest.backup_id!r:.60}: it was renamed or altered",
+            remedy="take the copy that is in the other place (disk or S3)",
+        )
+    return manifest
 
 
 def _manifest_paths(folder: Path) -> list[Path]:
@@ -126,6 +136,8 @@ def _of_manifest(
         on_disk=on_disk,
         archived=archived,
         proven=bool(line.get("recovery_tested")) if line is not None else None,
+        status="failed" if line is not None and line.get("status") == "failed" else "sealed",
+        error=_error(line) if line is not None else None,
     )
 
 
@@ -133,16 +145,31 @@ def _of_line(slot: Slot, line: Mapping[str, Any]) -> Held:
     """A backup that is not, or no longer, sealed on disk: all that is known is its line."""
     failed = line.get("status") != "success"
     archived = bool(line.get("s3_uri"))
+    size = line.get("size") if archived else None
     return Held(
         slot=slot,
-        taken_at=datetime.fromisoformat(line["backup_timestamp"]),
-        size=line.get("size") if archived else None,
+        taken_at=_instant(line.get("backup_timestamp")),
+        size=size if isinstance(size, int) else None,
         rows=None,
         on_disk=False,
         archived=archived,
         proven=bool(line.get("recovery_tested")),
-        error=(line.get("error") or "unknown reason") if failed else None,
+        status="failed" if failed else "sealed" if archived else "unsealed",
+        error=_error(line) or ("unknown reason" if failed else None),
     )
+
+
+def _error(line: Mapping[str, Any]) -> str | None:
+    return " ".join(str(line.get("error") or "").split()) or None
+
+
+def _instant(written: object) -> datetime | None:
+    """The instant in a line, aware; None if it was written by hand and is none."""
+    try:
+        instant = datetime.fromisoformat(str(written))
+    except ValueError:
+        return None
+    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
 
 
 def _slot(backup_id: str) -> Slot | None:

@@ -1,12 +1,14 @@
 """Since when a database is protected: told by the policy, or written down once, and never computed again."""
 
+import logging
 from datetime import datetime
 
-from desbuquei_backups.core.errors import BackupError
+from desbuquei_backups.core.errors import BackupError, ConfigurationError
 from desbuquei_backups.operations.settings import Settings
 from desbuquei_backups.storage import disk
 
 _FILE = "protected-since"
+_LOG = logging.getLogger(__name__)
 
 
 def protected_since(settings: Settings, now: datetime) -> datetime:
@@ -18,11 +20,16 @@ def protected_since(settings: Settings, now: datetime) -> datetime:
     if settings.policy.protected_since is not None:
         return settings.policy.protected_since
     path = settings.folder / _FILE
-    if path.exists():
-        return datetime.fromisoformat(path.read_text().strip())
     try:
+        with disk.disk_errors(path):
+            if path.exists():
+                return datetime.fromisoformat(path.read_text().strip())
         disk.prepare(settings.folder)
         disk.write_file(path, f"{now.isoformat(timespec='seconds')}\n".encode())
-    except BackupError:
-        pass
+    except BackupError as error:
+        _LOG.warning("since when %s is protected cannot be written down: %s", settings.policy.database, error.what)
+    except ValueError:
+        raise ConfigurationError(
+            f"{path} does not hold an instant", remedy="write one like 2026-02-02T00:00:00+00:00 into it"
+        ) from None
     return now

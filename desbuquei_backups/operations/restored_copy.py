@@ -16,7 +16,7 @@ from desbuquei_backups.operations.archived import read_archived
 from desbuquei_backups.operations.comparing import compare_contents, left_around
 from desbuquei_backups.operations.loading import Around, load, property_statements
 from desbuquei_backups.operations.schema import ddl_by_label, label
-from desbuquei_backups.operations.scratch import Scratch, is_mark, scratch_database
+from desbuquei_backups.operations.scratch import Scratch, scratch_database
 from desbuquei_backups.operations.settings import RESTORE_URL
 from desbuquei_backups.operations.site import Site, naming
 from desbuquei_backups.postgres import connection as pg
@@ -46,8 +46,8 @@ class Proof:
         return overall([*self.row_counts, *self.contents, *self.schema])
 
 
-def prove(site: Site, slot: Slot, *, keep: bool = False) -> Proof:
-    """Restore the archived backup of `slot` into a database of its own, compare, and drop it (unless `keep`).
+def prove(site: Site, slot: Slot) -> Proof:
+    """Restore the archived backup of `slot` into a database of its own, compare, and drop it.
 
     NotFound if it is not archived; IntegrityError if its objects are not what its manifest says; ToolFailed if psql
     cannot restore it; TargetRefused if the restore server is the source.
@@ -57,10 +57,20 @@ def prove(site: Site, slot: Slot, *, keep: bool = False) -> Proof:
         manifest = catalog.in_bucket(site.bucket, slot.tier, slot.backup_id)
         if manifest is None:
             raise NotFound("it is not archived in S3", remedy=f"desbuquei backup {slot.tier} finishes what is missing")
-        proof = _Proving(site, manifest).prove(keep=keep)
-        tested = proof.verdict is not Verdict.DIFFERS
-        records.change(site, slot.backup_id, status="success", error=None, recovery_tested=tested)
+        proof = _Proving(site, manifest).prove()
+        records.change(site, slot.backup_id, **_recorded(proof))
         return proof
+
+
+def _recorded(proof: Proof) -> dict[str, object]:
+    """What a proof changes in the backup's record: a copy that differs is a failed backup, nothing compared no test."""
+    findings = [*proof.row_counts, *proof.contents, *proof.schema]
+    wrong = [finding.subject for finding in findings if finding.verdict is Verdict.DIFFERS]
+    if wrong:
+        named = ", ".join(wrong[:3]) + (f" and {len(wrong) - 3:,} more" if len(wrong) > 3 else "")
+        return {"status": "failed", "recovery_tested": False, "error": f"the restored copy is not the source: {named}"}
+    tested = any(finding.verdict is Verdict.MATCHES for finding in proof.contents)
+    return {"status": "success", "recovery_tested": tested, "error": None}
 
 
 @dataclass
@@ -69,9 +79,9 @@ class _Proving:
     manifest: Manifest
     seconds: dict[str, float] = field(default_factory=dict)
 
-    def prove(self, *, keep: bool) -> Proof:
+    def prove(self) -> Proof:
         globals_script = b"".join(read_archived(self.site.bucket, self.manifest, Role.GLOBALS)).decode()
-        with scratch_database(self.site, self.manifest, globals_script, keep=keep) as scratch:
+        with scratch_database(self.site, self.manifest, globals_script) as scratch:
             around = Around(scratch.lacking)
             with (
                 pg.connect(self.site.settings.restore_url, setting=RESTORE_URL, dbname=scratch.name) as connection,
@@ -109,8 +119,7 @@ class _Proving:
         read = b"".join(logical.database_properties(programs, scratch.url_parameters, exclude=())).decode()
         found = property_statements(read, scratch.name, scratch.name)
         source, restored = (
-            "\n".join(sorted(statement for statement in side if statement not in refused and not is_mark(statement)))
-            for side in (wanted, found)
+            "\n".join(sorted(statement for statement in side if statement not in refused)) for side in (wanted, found)
         )
         (finding,) = compare({PROPERTIES: source}, {PROPERTIES: restored}, {}, difference=lines_apart)
         if refused and finding.verdict is Verdict.MATCHES:

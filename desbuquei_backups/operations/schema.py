@@ -1,11 +1,14 @@
 """A schema as comparable text: pg_dump's own DDL, entry by entry, less what varies without meaning."""
 
+import hashlib
 import re
 from collections import defaultdict
 from collections.abc import Iterable
 
 from desbuquei_backups.postgres.plain_dump import Entry
 
+# Their options may hold passwords, which no check result may show.
+_SECRET = frozenset({"SERVER", "USER MAPPING", "SUBSCRIPTION"})
 # A policy's roles are written in the order of their OIDs, which is another one on every server.
 _POLICY_ROLES = re.compile(r'(?<= TO )(?:"(?:[^"]|"")+"|\w+)(?:, (?:"(?:[^"]|"")+"|\w+))+')
 
@@ -27,6 +30,8 @@ def ddl_by_label(ddl: Iterable[tuple[Entry, str]]) -> dict[str, object]:
         lines = text.splitlines()
         if entry.kind in ("ACL", "DEFAULT ACL"):
             lines.sort()
+        if entry.kind in _SECRET:
+            lines = [f"SHA-256 {hashlib.sha256(text.encode()).hexdigest()}, shown so because it may hold a password"]
         if entry.kind == "POLICY":
             lines = [_POLICY_ROLES.sub(_sorted_roles, line) for line in lines]
         found[label(entry)].append("\n".join(lines))

@@ -1,6 +1,7 @@
 """A database made for one restored copy, with the roles and tablespaces it needs; all of it is dropped afterwards."""
 
 import logging
+import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ import psycopg
 from psycopg import sql
 
 from desbuquei_backups.core.manifest import Manifest
-from desbuquei_backups.operations.settings import RESTORE_URL
+from desbuquei_backups.operations.settings import DATABASE_URL, RESTORE_URL
 from desbuquei_backups.operations.site import Site
 from desbuquei_backups.postgres import target
 from desbuquei_backups.postgres.connection import Connection, connect, explained, parse
@@ -19,6 +20,7 @@ from desbuquei_backups.postgres.target import Unmet
 
 _LOG = logging.getLogger(__name__)
 _LOCK = 0x6465736271  # one restored copy at a time on a server: they share roles and tablespaces
+_PREFIX = "desbuquei_copy_"
 _MARK = "made by desbuquei_backups for a restored copy"
 
 
@@ -32,7 +34,7 @@ class Scratch:
 
 
 @contextmanager
-def scratch_database(site: Site, manifest: Manifest, globals_script: str, *, keep: bool = False) -> Iterator[Scratch]:
+def scratch_database(site: Site, manifest: Manifest, globals_script: str) -> Iterator[Scratch]:
     """A database with the source's encoding and locale where the server has them.
 
     Only missing roles are created (NOLOGIN, no password; superusers where they were, since event triggers must belong
@@ -41,41 +43,34 @@ def scratch_database(site: Site, manifest: Manifest, globals_script: str, *, kee
     """
     url = site.settings.restore_url
     with connect(url, setting=RESTORE_URL) as server, explained("preparing the restore server"):
-        target.refuse_source(server, manifest)
+        target.refuse_source(server, manifest, source_url=site.settings.urls.get(DATABASE_URL), restore_url=url)
         server.execute("select pg_advisory_lock(%s)", (_LOCK,))
         _drop_leftovers(server)
-        name = f"copy_{manifest.backup_id}".replace("-", "_")
-        made_roles = [role for role in created_roles(globals_script) if role not in target.roles(server)]
+        name = f"{_PREFIX}{manifest.backup_id.replace('-', '_')}_{secrets.token_hex(4)}"
+        missing = [role for role in created_roles(globals_script) if role not in target.roles(server)]
+        spaces = [space for space in manifest.server.tablespaces if space not in target.tablespaces(server)]
         powerful = superusers(globals_script)
-        made_tablespaces = [name for name in manifest.server.tablespaces if name not in target.tablespaces(server)]
+        made_roles: list[str] = []
+        made_spaces: list[str] = []
         try:
-            for role in made_roles:
+            for role in missing:
                 power = sql.SQL("superuser" if role in powerful else "nosuperuser")
-                _make(server, "role", role, sql.SQL("create role {} nologin {}").format(sql.Identifier(role), power))
-            if made_tablespaces:
+                server.execute(sql.SQL("create role {} nologin {}").format(sql.Identifier(role), power))
+                made_roles.append(role)
+                _mark(server, "role", role)
+            if spaces:
                 server.execute("set allow_in_place_tablespaces = on")
-            for space in made_tablespaces:
-                create = sql.SQL("create tablespace {} location ''").format(sql.Identifier(space))
-                _make(server, "tablespace", space, create)
+            for space in spaces:
+                server.execute(sql.SQL("create tablespace {} location ''").format(sql.Identifier(space)))
+                made_spaces.append(space)
+                _mark(server, "tablespace", space)
             locale_missing = target.create_database(server, name, manifest.server)
-            _mark(server, "database", name)
             parameters = parse(url, setting=RESTORE_URL) | {"dbname": name}
             with connect(url, setting=RESTORE_URL, dbname=name) as inside:
                 lacking = target.unmet(inside, manifest.requirements, locale_missing)
             yield Scratch(name, parameters, lacking)
         finally:
-            if not keep:
-                _drop(server, [name], made_roles, made_tablespaces)
-
-
-def is_mark(statement: str) -> bool:
-    """Whether a `COMMENT ON` is the one by which leftovers are known, and not the source's own."""
-    return statement.endswith(f"IS '{_MARK}';")
-
-
-def _make(server: Connection, kind: LiteralString, name: str, create: sql.Composed) -> None:
-    server.execute(create)
-    _mark(server, kind, name)
+            _drop(server, [name], made_roles, made_spaces)
 
 
 def _mark(server: Connection, kind: LiteralString, name: str) -> None:
@@ -83,12 +78,15 @@ def _mark(server: Connection, kind: LiteralString, name: str) -> None:
 
 
 def _drop_leftovers(server: Connection) -> None:
-    """Whatever bears our mark belongs to a run that died: nobody else holds the lock."""
+    """Whatever bears our name or mark belongs to a run that died: nobody else holds the lock."""
 
-    def marked(query: LiteralString) -> list[str]:
-        return [name for (name,) in server.execute(query, (_MARK,)).fetchall()]
+    def marked(query: LiteralString, mark: str = _MARK) -> list[str]:
+        return [name for (name,) in server.execute(query, (mark,)).fetchall()]
 
-    databases = marked("select datname::text from pg_database where shobj_description(oid, 'pg_database') = %s")
+    # By name, since a database's comment becomes the source's own.
+    databases = marked(
+        "select datname::text from pg_database where datname ~ ('^' || %s || '.*_[0-9a-f]{8}$')", _PREFIX
+    )
     roles = marked("select rolname::text from pg_roles where shobj_description(oid, 'pg_authid') = %s")
     spaces = marked("select spcname::text from pg_tablespace where shobj_description(oid, 'pg_tablespace') = %s")
     if databases or roles or spaces:

@@ -12,6 +12,7 @@ DATABASE_URL = "DESBUQUEI_DATABASE_URL"
 S3_URL = "DESBUQUEI_S3_URL"
 RESTORE_URL = "DESBUQUEI_RESTORE_URL"
 
+URLS = (DATABASE_URL, S3_URL, RESTORE_URL)
 _MEANING = {
     DATABASE_URL: "the database to back up, like postgresql://role@host:5432/name?sslmode=verify-full",
     S3_URL: "the bucket, like s3://desbuquei-backups",

@@ -58,6 +58,7 @@ class Site:
                 self.policy.database,
                 doing=f"{doing} of {backup_id}",
                 wait_seconds=self.lock_wait_seconds,
+                waiting=self.progress.stage,
             ),
         ):
             disk.remove_abandoned(self.settings.folder)

@@ -108,11 +108,16 @@ def connect(url: str, *, setting: str, application: str = "desbuquei_backups", *
     """
     parameters = parse(url, setting=setting) | {"fallback_application_name": application} | overrides
     parameters.setdefault("connect_timeout", "15")
-    parameters.setdefault("keepalives_idle", "30")  # a snapshot's session is silent for as long as its dump takes
+    # A snapshot's session is silent for as long as its dump takes; what lies between must not take it for dead.
+    parameters.setdefault("keepalives_idle", "30")
+    parameters.setdefault("keepalives_interval", "10")
+    parameters["client_encoding"] = "UTF8"
     try:
-        return psycopg.connect(**parameters, client_encoding="UTF8", autocommit=True, prepare_threshold=None)
+        return psycopg.connect(**parameters, autocommit=True, prepare_threshold=None)
     except psycopg.OperationalError as error:
         raise _meaning(error, parameters, setting) from None
+    except psycopg.Error as error:
+        raise ConfigurationError(f"{setting}: {_text(error)}", remedy="correct that part of the URL") from None
 
 
 def pin(connection: Connection, *, lc_monetary: str | None = None) -> None:
@@ -156,4 +161,5 @@ def _meaning(error: psycopg.Error, parameters: Mapping[str, Any], setting: str) 
 
 
 def _text(error: psycopg.Error) -> str:
-    return " ".join(str(error).split())
+    """The message on one line, without the rows and values that its DETAIL may quote."""
+    return " ".join((error.diag.message_primary or str(error)).split())

@@ -1,7 +1,6 @@
 """pg_dump, pg_dumpall and psql, streamed: what goes out of a database, and what goes into one."""
 
 import fcntl
-import re
 import subprocess
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -18,7 +17,6 @@ _CHUNK = 1024 * 1024
 _WORDING = {"PGTZ": "UTC", "PGDATESTYLE": "ISO, YMD"}
 _NAME, _OURS = "PGAPPNAME", "desbuquei_backups"  # how the server lists us, unless the URL has another name
 _LOST = ("server closed the connection", "connection to server", "terminating connection")
-_DUMPING = re.compile(r'dumping contents of table "(.*)"')
 # The entries that make up `<id>.database.sql.gz`: what a plain dump without --create leaves out.
 _OF_THE_DATABASE = ("DATABASE", "DATABASE PROPERTIES")
 
@@ -30,7 +28,6 @@ def dump(
     snapshot: str,
     exclude: Sequence[str],
     lock_timeout_ms: int,
-    table_begun: Callable[[str], None],
     warnings: list[str],
 ) -> Iterator[bytes]:
     """The plain dump of a snapshot, as pg_dump writes it. ToolFailed if it ends badly; its warnings are appended.
@@ -39,9 +36,7 @@ def dump(
     """
 
     def heard(line: str) -> None:
-        if found := _DUMPING.search(line):
-            table_begun(found[1])
-        elif "warning:" in line:
+        if "warning:" in line:
             warnings.append(line.partition("warning:")[2].strip())
 
     arguments = ["--format=plain", "--verbose", f"--snapshot={snapshot}", f"--lock-wait-timeout={lock_timeout_ms}"]
@@ -192,9 +187,10 @@ class _Listener:
             self._stream.close()
 
     def text(self) -> str:
-        """From the first error on, or all that was kept, on one line."""
+        """From the first error on, or all that was kept, on one line; without the rows that DETAIL quotes."""
         first = next((n for n, line in enumerate(self._kept) if "ERROR:" in line or "FATAL:" in line), 0)
-        return " ".join(" ".join(self._kept[first:][:8]).split())
+        told = [line for line in self._kept[first:] if not line.startswith(("DETAIL:", "CONTEXT:"))]
+        return " ".join(" ".join(told[:8]).split())
 
 
 def _widen(pipe: IO[bytes]) -> None:

@@ -8,7 +8,7 @@ from psycopg import sql
 
 from desbuquei_backups.core.errors import TargetRefused
 from desbuquei_backups.core.manifest import Manifest, Requirement, ServerFacts
-from desbuquei_backups.postgres.connection import Connection
+from desbuquei_backups.postgres.connection import Connection, parse
 
 _CONTENTS = """
 with ours as (
@@ -48,8 +48,11 @@ class Unmet:
     why: str
 
 
-def refuse_source(connection: Connection, manifest: Manifest) -> None:
-    """TargetRefused if this server is the backup's own source, or too old for its dump."""
+def refuse_source(connection: Connection, manifest: Manifest, *, source_url: str | None, restore_url: str) -> None:
+    """TargetRefused if this server is the backup's own source, or too old for its dump.
+
+    It is known by its system identifier; where that may not be asked, by being at the source's own address.
+    """
     major = connection.info.server_version // 10000
     if major < manifest.server.major:
         raise TargetRefused(
@@ -57,11 +60,18 @@ def refuse_source(connection: Connection, manifest: Manifest) -> None:
             remedy=f"restore on PostgreSQL {manifest.server.major} or newer",
         )
     row = connection.execute("select system_identifier::text from pg_control_system()").fetchone()
-    if row and manifest.server.system_identifier and row[0] == manifest.server.system_identifier:
+    known = bool(row and manifest.server.system_identifier)
+    same = known and row is not None and row[0] == manifest.server.system_identifier
+    if same or (not known and source_url and _address(source_url) == _address(restore_url)):
         raise TargetRefused(
             "the server for restored copies is the source itself: a copy made there proves nothing",
             remedy="let DESBUQUEI_RESTORE_URL name a server that has never seen the source",
         )
+
+
+def _address(url: str) -> tuple[str, str]:
+    parameters = parse(url, setting="a URL")
+    return str(parameters.get("host") or parameters.get("hostaddr") or ""), str(parameters.get("port") or 5432)
 
 
 def roles(connection: Connection) -> set[str]:

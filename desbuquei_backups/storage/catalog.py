@@ -1,10 +1,9 @@
 """What backups there are: manifests are the truth, on disk and in the bucket."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from desbuquei_backups.core.errors import NotFound
+from desbuquei_backups.core.errors import IntegrityError, NotFound
 from desbuquei_backups.core.manifest import Manifest, manifest_name, parse_manifest
 from desbuquei_backups.storage.disk import disk_errors
 from desbuquei_backups.storage.s3 import Bucket
@@ -43,25 +42,19 @@ def on_disk(folder: Path, backup_id: str) -> OnDisk | None:
     return None
 
 
-def all_on_disk(folder: Path) -> Iterator[Manifest]:
-    """Every sealed manifest in `folder`, by name."""
-    with disk_errors(folder):
-        paths = sorted(folder.glob(f"[!.]*{_SUFFIX}")) if folder.exists() else []
-    for path in paths:
-        with disk_errors(path):
-            content = path.read_bytes()
-        yield parse_manifest(content, where=str(path))
-
-
 def last_sealed(folder: Path, *, but: str) -> bytes | None:
     """The bytes of the manifest sealed last, other than that of the backup `but`: the link before the next one."""
-    others = [manifest for manifest in all_on_disk(folder) if manifest.backup_id != but]
-    newest = max(others, key=lambda manifest: str(manifest.sealed_at), default=None)
-    if newest is None:
-        return None
-    path = manifest_path(folder, newest.backup_id)
-    with disk_errors(path):
-        return path.read_bytes()
+    newest: tuple[str, bytes] | None = None
+    with disk_errors(folder):
+        contents = [path.read_bytes() for path in folder.glob(f"[!.]*{_SUFFIX}") if path.name != manifest_name(but)]
+    for content in contents:
+        try:
+            sealed_at = str(parse_manifest(content, where="").sealed_at)
+        except IntegrityError:
+            continue  # `list` and `verify` name it; it must not keep the next backup from being sealed
+        if newest is None or newest[0] < sealed_at:
+            newest = sealed_at, content
+    return newest[1] if newest else None
 
 
 def in_bucket(bucket: Bucket, tier: str, backup_id: str) -> Manifest | None:
@@ -72,10 +65,3 @@ def in_bucket(bucket: Bucket, tier: str, backup_id: str) -> Manifest | None:
     except NotFound:
         return None
     return parse_manifest(content, where=bucket.uri(key))
-
-
-def all_in_bucket(bucket: Bucket, tier: str) -> Iterator[Manifest]:
-    """Every archived manifest of a tier, by name."""
-    for key in bucket.keys(f"{tier}/"):
-        if key.endswith(_SUFFIX):
-            yield parse_manifest(b"".join(bucket.read(key)), where=bucket.uri(key))

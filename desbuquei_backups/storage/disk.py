@@ -5,7 +5,7 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
@@ -14,6 +14,7 @@ from desbuquei_backups.core.errors import Busy, DiskError
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _PARTIAL = ".partial"
+_BACKUP = "*-????-??-??-??????"  # a backup's id; what else is written here has locks of its own
 
 
 @contextmanager
@@ -65,7 +66,7 @@ def write_file(final: Path, content: bytes) -> None:
 def remove_abandoned(folder: Path) -> list[str]:
     """Remove what killed runs left half-written; to be called under the lock. Returns the names."""
     with disk_errors(folder):
-        left = [path for path in folder.glob(f".*{_PARTIAL}") if path.is_file()]
+        left = [path for path in folder.glob(f".{_BACKUP}.*{_PARTIAL}") if path.is_file()]
         for path in left:
             path.unlink(missing_ok=True)
     return [path.name for path in left]
@@ -83,23 +84,32 @@ def set_aside(path: Path, reason: str) -> Path:
 
 
 @contextmanager
-def lock(folder: Path, database: str, *, doing: str, wait_seconds: float) -> Iterator[None]:
-    """Hold the database's lock, which dies with the process. Busy, naming the holder, after `wait_seconds`."""
+def lock(
+    folder: Path, database: str, *, doing: str, wait_seconds: float, waiting: Callable[[str], None] = lambda _: None
+) -> Iterator[None]:
+    """Hold the database's lock, which dies with the process. Busy, naming the holder, after `wait_seconds`.
+
+    `waiting` is told once who holds it, if that is somebody else.
+    """
     prepare(folder)
     path = folder / f".{database}.lock"
     with disk_errors(path):
         descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
     try:
-        deadline = time.monotonic() + wait_seconds
+        deadline, told = time.monotonic() + wait_seconds, False
         while not _try_lock(descriptor):
+            holder = os.pread(descriptor, 4096, 0).decode(errors="replace").strip() or "another run"
+            if not told:
+                waiting(f"waiting for {holder}")
+                told = True
             if time.monotonic() >= deadline:
-                holder = os.pread(descriptor, 4096, 0).decode(errors="replace").strip() or "another run"
                 raise Busy(
                     f"{database} is busy: {holder}", remedy="wait for it to end; if its process hangs, end that process"
                 )
             time.sleep(0.2)
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, json.dumps({"pid": os.getpid(), "doing": doing}).encode(), 0)
+        with disk_errors(path):
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, json.dumps({"pid": os.getpid(), "doing": doing}).encode(), 0)
         yield
     finally:
         os.close(descriptor)

@@ -63,6 +63,7 @@ class _GzipSink:
         self.path, self._waiting = path, waiting
         self._md5, self._sha256 = hashlib.md5(usedforsecurity=False), hashlib.sha256()
         self._size = self._plain_size = 0
+        self._ended = False
         self.failure: BaseException | None = None
 
     def checksums(self) -> Checksums:
@@ -74,12 +75,20 @@ class _GzipSink:
                 self._run(file)
         except BaseException as error:  # noqa: BLE001 - raised again by the thread that waits
             self.failure = error
-            while self._waiting.get() is not None:
+            for _ in self._chunks():
                 pass
+
+    def _chunks(self) -> Iterator[bytes]:
+        """What is in the queue until its end; nothing once the end was seen."""
+        while not self._ended:
+            chunk = self._waiting.get()
+            self._ended = chunk is None
+            if chunk is not None:
+                yield chunk
 
     def _run(self, file: FileIO) -> None:
         compressor = isal_zlib.compressobj(1, wbits=31)
-        while (chunk := self._waiting.get()) is not None:
+        for chunk in self._chunks():
             self._plain_size += len(chunk)
             self._write(file, compressor.compress(chunk))
         self._write(file, compressor.flush())

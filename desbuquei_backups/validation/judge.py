@@ -32,9 +32,9 @@ def judge(check: str, findings: Sequence[Finding]) -> Judgement:
     if not compared:
         return Judgement(check, Verdict.UNCOMPARED, f"nothing could be compared ({tally(findings)})", findings, {})
     record = _validate(check, compared)
-    if problem := _exception(record):
-        return Judgement(check, Verdict.UNCOMPARED, f"could not validate: {problem}", findings, record)
     verdict = overall(findings)
+    if (problem := _exception(record)) and verdict is not Verdict.DIFFERS:
+        return Judgement(check, Verdict.UNCOMPARED, f"could not validate: {problem}", findings, record)
     if bool(record["success"]) is (verdict is Verdict.DIFFERS):
         # Two judges that disagree are a fault of this program: nothing is green on the strength of one of them.
         verdict = Verdict.DIFFERS

@@ -65,6 +65,13 @@ def test_the_schedule_fills_the_slot_whose_time_has_come() -> None:
     assert [request.partition_key for request in tick.run_requests or ()] == ["2026-02-04-020000"]
 
 
+def test_schedules_run_from_the_start_but_in_the_demo() -> None:
+    since = datetime(2026, 2, 3, 12, tzinfo=UTC)
+    for scheduled, status in ((True, dg.DefaultScheduleStatus.RUNNING), (False, dg.DefaultScheduleStatus.STOPPED)):
+        definitions = build(load_policy(), since, scheduled=scheduled)
+        assert definitions.resolve_schedule_def("desbuquei_daily_schedule").default_status is status
+
+
 def test_loading_imports_nothing_heavy_and_needs_no_setting() -> None:
     script = (
         "import sys, warnings; warnings.simplefilter('ignore');"

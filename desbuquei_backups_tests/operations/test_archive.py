@@ -14,7 +14,7 @@ from desbuquei_backups.operations.seal import seal
 from desbuquei_backups.operations.settings import S3_URL
 from desbuquei_backups.storage import catalog
 from desbuquei_backups_tests.fakes import free_port
-from desbuquei_backups_tests.faults import FaultyStore, completions, parts
+from desbuquei_backups_tests.faults import FaultyStore, _Fault, completions, parts
 from desbuquei_backups_tests.operations.elsewhere import elsewhere, said
 from desbuquei_backups_tests.operations.losses import flip, line_of, spoil, unfinished
 
@@ -116,6 +116,21 @@ def test_503_for_a_while_is_waited_out(faulty, sealed, slot, store) -> None:
     store.busy(times=2)
     store.busy(parts, times=2)
     assert all(file.whole for file in archive(faulty, slot).files)
+
+
+def test_a_completion_whose_answer_was_lost_is_no_failure(faulty, sealed, slot, store, bucket) -> None:
+    """S3 had done it; boto3 asked again, and was told that the key is taken."""
+    taken = b"<Error><Code>PreconditionFailed</Code><Message>at least one of them did not hold</Message></Error>"
+
+    def lost(handler) -> None:
+        handler.answer = lambda *_, **__: handler.hang_up()
+        handler.forward()
+
+    store._faults.append(_Fault(completions, 1, lost))
+    store._faults.append(_Fault(completions, 1, lambda handler: handler.answer(412, taken)))
+    assert all(file.whole for file in archive(faulty, slot).files)
+    assert (line_of(sealed, slot)["status"], line_of(sealed, slot)["error"]) == ("success", None)
+    assert unfinished(bucket) == []
 
 
 def test_503_without_end_is_a_passing_error_and_the_next_run_finishes(faulty, sealed, slot, store, losses) -> None:

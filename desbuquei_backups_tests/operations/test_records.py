@@ -9,13 +9,13 @@ import psycopg
 import pytest
 
 from desbuquei_backups.core.errors import SourceUnreachable
-from desbuquei_backups.operations import records
+from desbuquei_backups.operations import backup_logs, records
 from desbuquei_backups.operations.archive import archive
 from desbuquei_backups.operations.dump import take_dump
 from desbuquei_backups.operations.restored_copy import prove
 from desbuquei_backups.operations.seal import seal
 from desbuquei_backups_tests.fakes import free_port
-from desbuquei_backups_tests.operations.losses import line_of
+from desbuquei_backups_tests.operations.losses import Watching, line_of, spoil
 from desbuquei_backups_tests.urls import with_port
 
 REPORT = """
@@ -148,3 +148,190 @@ def test_a_line_torn_by_a_crash_loses_no_other(site, shop, slot, clock, caplog) 
         "daily-2026-02-03-020000",
     ]
     assert "not JSON" in caplog.text
+
+
+def mirrored(connection: psycopg.Connection, slot) -> tuple:
+    return connection.execute(
+        "select checksum_md5, checksum_sha256, backup_size_bytes, to_char(backup_timestamp at time zone 'UTC', "
+        '\'YYYY-MM-DD"T"HH24:MI:SS"Z"\'), duration_seconds, s3_uri, storage_class, recovery_tested, status, error '
+        "from backup_logs where backup_id = %s",
+        (slot.backup_id,),
+    ).fetchone()
+
+
+def in_the_file(site, slot) -> tuple:
+    line = line_of(site, slot)
+    names = (
+        "checksum_md5 checksum_sha256 size backup_timestamp duration_seconds s3_uri storage_class recovery_tested "
+        "status error"
+    )
+    return tuple(line[name] for name in names.split())
+
+
+def test_a_dump_taken_again_is_neither_archived_nor_proven(site, shop, slot, bucket) -> None:
+    chain(site, slot)
+    first = in_the_file(site, slot)
+    assert first[5:8] == (bucket.uri(f"daily/{slot.backup_id}.sql.gz"), "STANDARD_IA", True)
+    for key in list(bucket.keys("daily/")):
+        bucket.delete(key)
+    spoil(site.settings.folder / f"{slot.backup_id}.sql.gz", lambda data: data[:-9])
+    shop.execute("insert into vazia select generate_series(1, 1000)")
+    assert not take_dump(site, slot).reused
+    again = in_the_file(site, slot)
+    assert again[5:8] == (None, None, False)
+    assert again[:3] != first[:3]
+    assert mirrored(shop, slot) == again
+
+
+@pytest.mark.parametrize("column", ["checksum_md5", "checksum_sha256", "duration_seconds", "database_name"])
+def test_the_table_is_put_right_in_every_column(site, shop, slot, column: str) -> None:
+    take_dump(site, slot)
+    before = shop.execute("select * from backup_logs").fetchall()
+    shop.execute(f"update backup_logs set {column} = '42'")
+    records.change(site, slot.backup_id, status="success")
+    assert shop.execute("select * from backup_logs").fetchall() == before
+
+
+def test_a_name_with_a_line_end_of_its_own_splits_no_line(site, shop, slot) -> None:
+    odd = "tabela \u2028 \u2029 \x85 \x1c \x0b \r fim"
+    take_dump(site, slot)
+    records.change(site, slot.backup_id, error=odd)
+    records.change(site, slot.backup_id, recovery_tested=True)
+    assert (line_of(site, slot)["error"], line_of(site, slot)["recovery_tested"]) == (odd, True)
+    assert mirrored(shop, slot) == in_the_file(site, slot)
+
+
+def test_a_name_that_is_not_text_is_recorded_all_the_same(site, shop, slot) -> None:
+    take_dump(site, slot)
+    records.change(site, slot.backup_id, error="not \0 text \udcff")
+    assert line_of(site, slot)["error"] == "not \0 text \udcff"
+    assert mirrored(shop, slot)[-1] == r"not  text \udcff"
+
+
+def test_bytes_and_lines_that_are_not_ours_hide_no_backup(site, shop, slot, clock, caplog) -> None:
+    take_dump(site, slot)
+    with (site.settings.folder / records.FILE).open("ab") as file:
+        file.write(b'\xff\n7\n{}\n{"backup_id": 7}\n{"backup_id": "by hand"}\n')
+    clock.pass_by(days=1)
+    take_dump(site, site.open_slot("daily"))
+    assert [line["backup_id"] for line in records.read(site.settings.folder)] == [
+        "daily-2026-02-02-020000",
+        "by hand",
+        "daily-2026-02-03-020000",
+    ]
+    assert shop.execute("select count(*) from backup_logs").fetchone() == (2,)
+    assert "by hand is not mirrored" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "holding",
+    [
+        "lock table backup_logs in access exclusive mode",
+        "select * from backup_logs for update",
+    ],
+)
+def test_a_lock_on_the_table_holds_up_no_backup(
+    site, shop, slot, application, caplog, monkeypatch, holding: str
+) -> None:
+    take_dump(site, slot)
+    monkeypatch.setattr(backup_logs, "_LOCK_TIMEOUT", "50ms")
+    with application.transaction():
+        application.execute(holding)
+        records.change(site, slot.backup_id, recovery_tested=True)
+    assert line_of(site, slot)["recovery_tested"] is True
+    assert "backup_logs is behind" in caplog.text
+    records.change(site, slot.backup_id)
+    assert mirrored(shop, slot)[7] is True
+
+
+def test_a_statement_that_never_ends_holds_up_no_backup(site, shop, slot, caplog, monkeypatch) -> None:
+    take_dump(site, slot)
+    monkeypatch.setattr(backup_logs, "_STATEMENT_TIMEOUT", "200ms")
+    shop.execute(
+        """
+        create function demora() returns trigger language plpgsql as
+        $$ begin perform pg_catalog.pg_sleep(3600); return new; end $$;
+        create trigger demora before update on backup_logs for each row execute function demora();
+        """
+    )
+    records.change(site, slot.backup_id, recovery_tested=True)
+    assert line_of(site, slot)["recovery_tested"] is True
+    assert "backup_logs is behind" in caplog.text
+
+
+def test_the_timeouts_are_those_of_the_design() -> None:
+    assert (backup_logs._LOCK_TIMEOUT, backup_logs._STATEMENT_TIMEOUT) == ("5s", "30s")
+
+
+def stopped_at(stage: str) -> Watching:
+    def stop() -> None:
+        raise KeyboardInterrupt
+
+    return Watching(at={stage: stop})
+
+
+class Interrupted(BaseException):
+    """As Dagster ends a step."""
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(28, "No space left on device"), "OSError: [Errno 28] No space left on device"),
+        (psycopg.errors.UniqueViolation("duplicate key\nDETAIL: Key (cpf)=(123)"), "UniqueViolation: duplicate key"),
+        (ValueError("postgresql://u:segredo@h/db is odd"), "ValueError: postgresql://***@h/db is odd"),
+        (KeyError(), "KeyError"),
+        (KeyboardInterrupt(), "stopped before it was done (KeyboardInterrupt)"),
+        (Interrupted(), "stopped before it was done (Interrupted)"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else "",
+)
+def test_whatever_ends_a_step_is_recorded_and_goes_on_unchanged(
+    make_site, source_url, shop, slot, error: BaseException, said: str
+) -> None:
+    site = make_site(source_url)
+    with pytest.raises(type(error)) as caught, records.record_failures(site, slot):
+        raise error
+    assert caught.value is error
+    line = line_of(site, slot)
+    assert line["status"] == "failed"
+    assert line["error"] == said
+    assert "123" not in str(line)
+
+
+def test_a_step_that_was_stopped_is_recorded_as_failed_and_taken_again(make_site, source_url, shop, slot) -> None:
+    stopped = make_site(source_url, progress=stopped_at("dumping"))
+    with pytest.raises(KeyboardInterrupt):
+        take_dump(stopped, slot)
+    assert (line_of(stopped, slot)["status"], line_of(stopped, slot)["size"]) == ("failed", 0)
+    take_dump(make_site(source_url), slot)
+    assert (line_of(stopped, slot)["status"], line_of(stopped, slot)["error"]) == ("success", None)
+    assert mirrored(shop, slot) == in_the_file(stopped, slot)
+
+
+def test_a_proof_that_was_stopped_leaves_an_archive_an_archive(site, make_site, source_url, shop, slot) -> None:
+    for step in (take_dump, seal, archive):
+        step(site, slot)
+    uri = line_of(site, slot)["s3_uri"]
+    with pytest.raises(KeyboardInterrupt):
+        prove(make_site(source_url, progress=stopped_at("fetching the manifest")), slot)
+    line = line_of(site, slot)
+    assert (line["status"], line["s3_uri"], line["recovery_tested"]) == ("success", uri, False)
+    assert "stopped" in str(line["error"])
+
+
+def test_a_failure_that_cannot_be_recorded_hides_not_what_failed(site, slot, monkeypatch, caplog) -> None:
+    monkeypatch.setattr(records, "_write", lambda *_, **__: [].pop())
+    with pytest.raises(SourceUnreachable, match="gone"), records.record_failures(site, slot):
+        raise SourceUnreachable("gone", remedy="wait")
+    assert "could not be recorded: IndexError" in caplog.text
+
+
+def test_a_database_that_words_instants_its_own_way_has_its_table_all_the_same(site, shop, slot, database_name) -> None:
+    shop.execute(f"alter database {database_name} set datestyle = 'SQL, DMY'")
+    shop.execute(f"alter database {database_name} set timezone = 'America/Sao_Paulo'")
+    take_dump(site, slot)
+    seal(site, slot)
+    archive(site, slot)
+    found = shop.execute("select status, s3_uri is not null from backup_logs").fetchall()
+    assert found == [("success", True)]

@@ -80,7 +80,7 @@ def test_a_manifest_that_cannot_be_read_is_an_error_not_an_empty_slot(site, shop
     seal(site, slot)
     name = f"{slot.backup_id}.manifest.json"
     spoil(site.settings.folder / name, change)
-    for step in (take_dump, seal, archive):
+    for step in (seal, archive):
         with pytest.raises(IntegrityError, match="cannot be read") as caught:
             step(site, slot)
         assert caught.value.backup_id == slot.backup_id

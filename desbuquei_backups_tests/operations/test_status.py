@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from desbuquei_backups.core.errors import NotFound, SourceUnreachable
+from desbuquei_backups.core.errors import NotFound, SourceUnreachable, StoreUnreachable
 from desbuquei_backups.core.slots import Slot
 from desbuquei_backups.operations import inventory
 from desbuquei_backups.operations.archive import archive
@@ -156,3 +156,69 @@ def test_a_line_written_by_hand_does_not_pass_for_a_backup(site, slot):
     assert held[1].where == []
     assert status(site).tiers[0].last_good == slot.backup_id
     assert timedelta(0) < status(site).tiers[0].next_due - site.now()
+
+
+def test_a_sealed_backup_whose_archive_failed_says_why(site, slot, clock, make_site, monkeypatch, source_url):
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    backed_up(site, slot)
+    cut_off = make_site(source_url, aws={"AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{free_port()}"})
+    with pytest.raises(StoreUnreachable) as caught:
+        archive(cut_off, slot)
+    (held,), _ = inventory.local(site)
+    assert (held.status, held.where, held.size is not None) == ("failed", ["disk"], True)
+    assert held.error == " ".join(caught.value.what.split())
+    assert held.error in str(status(site).tiers[0].trouble)
+    archive(site, slot)
+    (held,), _ = inventory.local(site)
+    assert (held.status, held.where, held.error) == ("sealed", ["disk", "s3"], None)
+
+
+def test_the_reason_keeps_the_table_narrow(site, slot, monkeypatch):
+    from rich.console import Console
+
+    from desbuquei_backups.cli import list_
+    from desbuquei_backups.operations import records
+
+    backed_up(site, slot)
+    records.change(site, slot.backup_id, status="failed", error="s3://a/b: 503\nand more " * 20)
+    held, _ = inventory.local(site)
+    console = Console(width=80, record=True)
+    monkeypatch.setattr(list_, "console", lambda: console)
+    list_._print(held)
+    *table, reason = console.export_text().splitlines()
+    assert max(map(len, table)) <= 80
+    assert len(table) == 2
+    assert "failed" in table[1]
+    assert reason.startswith(f"✗ {slot.backup_id}: s3://a/b: 503 and more")
+
+
+def test_a_manifest_that_was_renamed_or_altered_hides_no_other_backup(site, slot, bucket):
+    backed_up(site, slot, archive, prove)
+    whole = (site.settings.folder / f"{slot.backup_id}.manifest.json").read_text()
+    (site.settings.folder / "daily-2026-02-01-020000.manifest.json").write_text(whole)
+    (site.settings.folder / "odd.manifest.json").write_text(whole.replace(slot.backup_id, "odd"))
+    (site.settings.folder / "daily-2026-01-31-020000.manifest.json").write_bytes(b"\xff\x00")
+    (site.settings.folder / "daily-2026-01-30-020000.manifest.json").mkdir()
+    bucket.put_bytes("daily/odd.manifest.json", whole.replace(slot.backup_id, "odd").encode(), tags={})
+    held, faults = inventory.local(site)
+    assert [each.backup_id for each in held] == [slot.backup_id]
+    assert len(faults) == 4
+    held, faults = inventory.remote(site, ["daily"])
+    assert [each.backup_id for each in held] == [slot.backup_id]
+    assert len(faults) == 1
+    assert status(site).tiers[0].last_good == slot.backup_id
+
+
+def test_a_line_that_is_odd_hides_no_other_backup(site, slot):
+    backed_up(site, slot, archive)
+    ids = [f"daily-2026-01-0{day}-020000" for day in (1, 2, 3)]
+    odd = [
+        {"backup_id": ids[0]},
+        {"backup_id": ids[1], "status": "success", "backup_timestamp": "ontem", "s3_uri": "s3://x", "size": "big"},
+        {"backup_id": ids[2], "status": "success", "backup_timestamp": "2026-01-03T02:00:00"},
+    ]
+    with (site.settings.folder / FILE).open("a") as file:
+        file.write("".join(json.dumps(line) + "\n" for line in odd))
+    held, _ = inventory.local(site)
+    assert [each.backup_id for each in held] == [slot.backup_id, *reversed(ids)]
+    assert status(site).tiers[0].last_good == slot.backup_id

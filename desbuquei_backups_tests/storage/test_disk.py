@@ -17,7 +17,7 @@ import sys, time
 from pathlib import Path
 from desbuquei_backups.storage import disk
 with disk.lock(Path(sys.argv[1]), "vendas", doing="dump of daily-2026-02-02-020000", wait_seconds=0):
-    with disk.aside(Path(sys.argv[1]) / "half.sql.gz") as partial:
+    with disk.aside(Path(sys.argv[1]) / "daily-2026-02-02-020000.sql.gz") as partial:
         partial.write_bytes(b"half")
         print("holding", flush=True)
         time.sleep(600)
@@ -103,5 +103,13 @@ def test_the_lock_of_a_killed_run_dies_with_it_and_its_leftovers_are_removed(tmp
             pass
         holder.send_signal(signal.SIGKILL)
     with disk.lock(tmp_path, "vendas", doing="dump", wait_seconds=0):
-        assert disk.remove_abandoned(tmp_path) == [".half.sql.gz.partial"]
+        assert disk.remove_abandoned(tmp_path) == [".daily-2026-02-02-020000.sql.gz.partial"]
     assert names(tmp_path) == {".vendas.lock"}
+
+
+def test_what_others_write_meanwhile_is_not_taken_for_abandoned(tmp_path: Path) -> None:
+    """The metadata file has a lock of its own: whoever holds the database's must not delete it half-written."""
+    (tmp_path / ".backup-metadata.jsonl.partial").touch()
+    (tmp_path / ".weekly-2026-02-01-020000.sql.gz.partial").touch()
+    assert disk.remove_abandoned(tmp_path) == [".weekly-2026-02-01-020000.sql.gz.partial"]
+    assert names(tmp_path) == {".backup-metadata.jsonl.partial"}

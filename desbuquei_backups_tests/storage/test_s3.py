@@ -5,7 +5,8 @@ import hashlib
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -20,10 +21,10 @@ from desbuquei_backups.core.errors import (
     StoreUnreachable,
 )
 from desbuquei_backups.core.tiers import StorageClass
-from desbuquei_backups.storage import s3
+from desbuquei_backups.storage import abandoned, upload
 from desbuquei_backups.storage.s3 import Bucket, StoredObject
 from desbuquei_backups_tests.fakes import free_port
-from desbuquei_backups_tests.faults import FaultyStore, completions, parts
+from desbuquei_backups_tests.faults import FaultyStore, Matches, _Fault, anything, completions, parts
 
 MIB = 1024 * 1024
 TAGS = {"backup-id": "daily-2026-02-02-020000"}
@@ -64,7 +65,7 @@ def faulty(bucket_url: str, endpoints, store: FaultyStore) -> Bucket:
 @pytest.fixture
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A file of three of the smallest parts that S3 takes."""
-    monkeypatch.setattr(s3, "_PART", 5 * MIB)
+    monkeypatch.setattr(upload, "_PART", 5 * MIB)
     path = tmp_path / "x.sql.gz"
     path.write_bytes(bytes(range(256)) * (10 * MIB // 256) + b"end")
     return path
@@ -79,6 +80,30 @@ def put(bucket: Bucket, path: Path, **changed: object) -> StoredObject:
 def unfinished(bucket: Bucket) -> list[str]:
     found = bucket.client.list_multipart_uploads(Bucket=bucket.name, Prefix=bucket.prefix)
     return [upload["Key"] for upload in found.get("Uploads", [])]
+
+
+def fault(store: FaultyStore, matches: Matches, instead: Callable[..., None], *, times: float = 1) -> None:
+    store._faults.append(_Fault(matches, times, instead))
+
+
+def lose_the_answer(store: FaultyStore, matches: Matches) -> None:
+    """The store does the next such request, and its answer is lost."""
+
+    def instead(handler) -> None:
+        handler.answer = lambda *_, **__: handler.hang_up()
+        handler.forward()
+
+    fault(store, matches, instead)
+
+
+def say(store: FaultyStore, matches: Matches, status: int, code: str, *, times: float = 1) -> None:
+    """Answer such requests with an error of that code."""
+    content = f"<Error><Code>{code}</Code><Message>so it is</Message></Error>".encode()
+    fault(store, matches, lambda handler: handler.answer(status, content), times=times)
+
+
+def begin(bucket: Bucket, key: str) -> None:
+    bucket.client.create_multipart_upload(Bucket=bucket.name, Key=f"{bucket.prefix}/{key}")
 
 
 def test_a_file_is_stored_in_checksummed_encrypted_parts_in_the_class_asked_for(bucket: Bucket, file: Path) -> None:
@@ -129,7 +154,7 @@ def test_another_run_that_stores_it_meanwhile_wins(
     bucket: Bucket, faulty: Bucket, store: FaultyStore, file: Path
 ) -> None:
     store.before(completions, lambda: bucket.put_bytes("daily/x", b"theirs", tags=TAGS))
-    with pytest.raises(StoreRefused, match="PreconditionFailed"):
+    with pytest.raises(StoreRefused, match="already there with other content"):
         put(faulty, file)
     assert b"".join(bucket.read("daily/x")) == b"theirs"
     assert unfinished(bucket) == []
@@ -166,6 +191,61 @@ def test_an_answer_lost_at_the_end_is_no_success(
     assert unfinished(bucket) == []
 
 
+@pytest.mark.parametrize(("status", "code"), [(412, "PreconditionFailed"), (404, "NoSuchUpload")])
+def test_a_completion_whose_answer_was_lost_is_our_own_object(
+    bucket: Bucket, faulty: Bucket, store: FaultyStore, file: Path, status: int, code: str
+) -> None:
+    lose_the_answer(store, completions)
+    say(store, completions, status, code)
+    stored = put(faulty, file)
+    assert stored == bucket.head("daily/x")
+    assert b"".join(bucket.read("daily/x")) == file.read_bytes()
+    assert len([path for method, path in store.requests if completions(method, path)]) == 2
+    assert unfinished(bucket) == []
+
+
+def test_an_object_of_that_hash_made_of_other_parts_is_not_ours(
+    bucket: Bucket, faulty: Bucket, store: FaultyStore, file: Path
+) -> None:
+    content = file.read_bytes()
+    liar = bytes(len(content))
+    digest = hashlib.sha256(content).hexdigest()
+    store.before(
+        completions,
+        lambda: bucket.client.put_object(
+            Bucket=bucket.name,
+            Key=f"{bucket.prefix}/daily/x",
+            Body=liar,
+            Metadata={"sha256": digest},
+            ChecksumSHA256=base64.b64encode(hashlib.sha256(liar).digest()).decode(),
+        ),
+    )
+    with pytest.raises(StoreRefused, match="other content"):
+        put(faulty, file)
+    assert unfinished(bucket) == []
+
+
+def test_an_upload_that_was_aborted_from_elsewhere_is_no_success(
+    bucket: Bucket, faulty: Bucket, store: FaultyStore, file: Path
+) -> None:
+    say(store, completions, 404, "NoSuchUpload")
+    with pytest.raises(StoreRefused, match="NoSuchUpload") as caught:
+        put(faulty, file)
+    assert "run again" in caught.value.remedy
+    assert bucket.head("daily/x") is None
+
+
+@pytest.mark.parametrize("code", ["ConditionalRequestConflict", "OperationAborted"])
+def test_a_conflict_with_another_request_passes_by_itself(
+    bucket: Bucket, faulty: Bucket, store: FaultyStore, file: Path, code: str
+) -> None:
+    say(store, completions, 409, code)
+    with pytest.raises(StoreUnreachable, match=code):
+        put(faulty, file)
+    assert unfinished(bucket) == []
+    assert put(faulty, file).size == file.stat().st_size
+
+
 def test_503_for_a_while_is_waited_out(bucket: Bucket, faulty: Bucket, store: FaultyStore, file: Path) -> None:
     store.busy(parts, times=2)
     store.cut(completions, times=1)
@@ -195,6 +275,31 @@ def test_an_upload_whose_process_was_killed_is_aborted_by_the_next_run(
     put(bucket, file)
     assert unfinished(bucket) == [f"{bucket.prefix}/daily/x.globals"]
     bucket.client.abort_multipart_upload(Bucket=bucket.name, Key=neighbour["Key"], UploadId=neighbour["UploadId"])
+
+
+def test_uploads_abandoned_in_the_tier_are_aborted_and_no_others(bucket: Bucket, monkeypatch) -> None:
+    monkeypatch.setattr(abandoned, "_PAGE", 2)
+    ours = ["daily/a", "daily/b", "daily/b", "daily/x", "daily/x", "daily/y"]
+    others = ["dailies/x", "weekly/x"]
+    for key in ours + others:
+        begin(bucket, key)
+    now = datetime.now(UTC)
+    assert bucket.abort_uploads("daily/x", now=now + timedelta(hours=23)) == 2
+    left = [f"{bucket.prefix}/{key}" for key in ours + others if key != "daily/x"]
+    assert sorted(unfinished(bucket)) == sorted(left)
+    assert bucket.abort_uploads("daily/x") == 0
+    assert bucket.abort_uploads("daily/x", now=now + timedelta(hours=25)) == 4
+    assert sorted(unfinished(bucket)) == [f"{bucket.prefix}/{key}" for key in others]
+    assert bucket.abort_uploads("weekly/x") + bucket.abort_uploads("dailies/x") == 2
+
+
+def test_an_abandoned_upload_that_is_gone_meanwhile_is_as_good(
+    bucket: Bucket, faulty: Bucket, store: FaultyStore, file: Path
+) -> None:
+    begin(bucket, "daily/x")
+    say(store, lambda method, _: method == "DELETE", 404, "NoSuchUpload")
+    put(faulty, file)
+    assert bucket.abort_uploads("daily/x") == 1
 
 
 def test_an_object_that_was_altered_is_seen(bucket: Bucket, file: Path) -> None:
@@ -290,3 +395,81 @@ def test_what_is_no_s3_url_is_refused_without_repeating_it(url: str) -> None:
     with pytest.raises(ConfigurationError, match="not an S3 URL") as caught:
         Bucket(url)
     assert "secret" not in str(caught.value)
+
+
+def test_a_bracket_in_the_url_is_no_traceback() -> None:
+    with pytest.raises(ConfigurationError, match="not an S3 URL"):
+        Bucket("s3://[bucket/prefix")
+
+
+@pytest.mark.parametrize("name", ["INTELLIGENT_TIERING", "ONEZONE_IA", "A_CLASS_OF_THEIR_OWN"])
+def test_a_class_that_a_lifecycle_rule_chose_is_told_and_no_traceback(
+    bucket: Bucket, faulty: Bucket, store: FaultyStore, file: Path, name: str
+) -> None:
+    put(bucket, file)
+
+    def moved(handler) -> None:
+        answer = handler.answer
+
+        def with_class(status, content, headers=None, length=None) -> None:
+            kept = [(key, value) for key, value in headers or [] if key.lower() != "x-amz-storage-class"]
+            answer(status, content, [*kept, ("x-amz-storage-class", name)], length)
+
+        handler.answer = with_class
+        handler.forward()
+
+    fault(store, lambda method, _: method == "HEAD", moved, times=float("inf"))
+    there = faulty.head("daily/x")
+    assert there is not None
+    assert there.storage_class.value == name
+    assert put(faulty, file).sha256 == there.sha256
+
+
+@pytest.mark.parametrize(
+    ("code", "word"),
+    [("AccessDenied", "s3:ListBucketMultipartUploads"), ("RequestTimeTooSkewed", "clock")],
+)
+def test_what_a_person_must_do_is_said(faulty: Bucket, store: FaultyStore, file: Path, code: str, word: str) -> None:
+    say(store, anything, 403, code, times=float("inf"))
+    for error in attempts(faulty, file):
+        assert isinstance(error, StoreRefused)
+        assert word in error.remedy
+
+
+@pytest.mark.parametrize("endpoint", ["localhost:8333", "http://[x", "http://key:secret@host:port", "ftp://host"])
+def test_a_malformed_endpoint_is_a_setting_and_is_not_repeated(
+    endpoints, bucket_url: str, file: Path, endpoint: str
+) -> None:
+    for error in attempts(Bucket(bucket_url, {**endpoints.aws, "AWS_ENDPOINT_URL_S3": endpoint}), file):
+        assert isinstance(error, ConfigurationError), error
+        assert "AWS_ENDPOINT_URL_S3" in error.remedy
+        assert "secret" not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "word"),
+    [
+        ("AWS_MAX_ATTEMPTS", "many", "AWS_MAX_ATTEMPTS"),
+        ("AWS_MAX_ATTEMPTS", "0", "AWS_MAX_ATTEMPTS"),
+        ("AWS_PROFILE", "no-such-profile", "AWS_PROFILE"),
+    ],
+)
+def test_a_setting_of_the_process_that_cannot_be_used_is_named(
+    bucket_url: str, endpoints, file: Path, monkeypatch, name: str, value: str, word: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    for error in attempts(Bucket(bucket_url, endpoints.aws), file):
+        assert isinstance(error, ConfigurationError), error
+        assert word in str(error)
+
+
+def test_a_bucket_name_that_none_can_have_is_a_setting(endpoints, file: Path) -> None:
+    for error in attempts(Bucket("s3://no bucket!/x", endpoints.aws), file):
+        assert isinstance(error, ConfigurationError), error
+        assert "DESBUQUEI_S3_URL" in error.remedy
+
+
+def test_a_region_that_is_none_is_a_setting(endpoints, bucket_url: str, file: Path) -> None:
+    for error in attempts(Bucket(bucket_url, {**endpoints.aws, "AWS_REGION": "bad region!"}), file):
+        assert isinstance(error, ConfigurationError), error
+        assert "AWS_REGION" in error.remedy

@@ -4,6 +4,8 @@ import gzip
 import hashlib
 import os
 import resource
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -87,3 +89,18 @@ def test_a_full_disk_ends_the_pass_and_says_so(tmp_path: Path) -> None:
 def test_a_file_that_is_gone_says_so(tmp_path: Path) -> None:
     with pytest.raises(DiskError, match="not there"):
         checksums_of(tmp_path / "gone", plain_size=0)
+
+
+def test_a_disk_that_is_full_at_the_very_end_is_an_error_and_not_a_hang(tmp_path: Path) -> None:
+    """A small dump is written at the flush alone: there the disk fills for most files."""
+    script = (
+        "import os, resource, sys; from pathlib import Path\n"
+        "from desbuquei_backups.core.errors import DiskError\n"
+        "from desbuquei_backups.storage.stream import write_gzip\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
+        "try: write_gzip([os.urandom(30_000)], Path(sys.argv[1]))\n"
+        "except DiskError as error: sys.exit(0 if 'full' in str(error) else 3)\n"
+        "sys.exit(4)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script, str(tmp_path / "x.gz")], check=False, timeout=60)
+    assert done.returncode == 0

@@ -57,3 +57,12 @@ def test_two_judges_that_disagree_are_never_green() -> None:
 def test_a_subject_counted_twice_is_not_taken_for_two() -> None:
     twice = [Finding("a", "1", "1", Verdict.MATCHES), Finding("a", "1", "1", Verdict.MATCHES)]
     assert judge("content_matches", twice).verdict is Verdict.MATCHES
+
+
+def test_a_suite_that_cannot_run_takes_back_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
+    raised = {"success": False, "results": [{"exception_info": {"raised_exception": True, "exception_message": "no"}}]}
+    monkeypatch.setattr("desbuquei_backups.validation.judge._validate", lambda check, compared: raised)
+    assert judge("checksums_match", compare({"a": 1}, {"a": 2}, {})).verdict is Verdict.DIFFERS
+    unsure = judge("checksums_match", compare({"a": 1}, {"a": 1}, {}))
+    assert unsure.verdict is Verdict.UNCOMPARED
+    assert "could not validate: no" in unsure.summary
