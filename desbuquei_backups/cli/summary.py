@@ -91,7 +91,8 @@ def _said(asset: str, metadata: Mapping[str, Any]) -> str:
         counts = f"{metadata['tables']} tables, {metadata['rows']:,} rows"
         return f"{plain / 1e6:,.1f} MB of SQL in {size / 1e6:,.1f} MB; {counts}{again}"
     if asset == "checksum_manifest":
-        return f"{len(metadata['files'])} files read back, MD5 and SHA-256 equal{again}"
+        done = "described" if again.endswith("in S3)") else "read back, MD5 and SHA-256 equal"
+        return f"{len(metadata['files'])} files {done}{again}"
     if asset == "s3_archive":
         return f"{metadata['size (bytes)'] / 1e6:,.1f} MB in {len(metadata['objects'])} objects{again}"
     if asset == "restored_copy":

@@ -131,6 +131,7 @@ def manifest_metadata(sealed: Sealed, folder: Path) -> Mapping[str, Any]:
             dependants="int",
         ),
         "reused": sealed.reused,
+        "verified": _VERIFIED[sealed.where],
     }
 
 
