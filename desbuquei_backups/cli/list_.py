@@ -56,7 +56,7 @@ def _print(held: Sequence[Held]) -> None:
         table.add_column(name, no_wrap=True)
     for each in held:
         taken = f"{each.taken_at:%m-%d %H:%M}" if each.taken_at else "-"
-        failed = each.error is not None
+        failed = each.status == "failed"
         table.add_row(
             each.backup_id,
             taken,

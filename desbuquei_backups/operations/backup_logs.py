@@ -99,8 +99,9 @@ def _catch_up(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
         if not (exists and exists[0]):
             cursor.execute(_TABLE)
         known = set(cursor.execute(_SELECT).fetchall())
-        if behind := [row for row in rows if row not in known]:
-            cursor.executemany(_UPSERT, behind)
+        for row in rows:
+            if row not in known:  # not executemany(): its pipeline swallows a Ctrl-C
+                cursor.execute(_UPSERT, row)
 
 
 def _row(line: Mapping[str, Any]) -> tuple[Any, ...] | None:

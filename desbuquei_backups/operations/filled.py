@@ -54,8 +54,9 @@ def _on_disk(site: Site, slot: Slot) -> tuple[Manifest | None, list[str]]:
 
 def _archived(site: Site, slot: Slot) -> Manifest | None:
     """S3's copy. An outage must not keep a dump from being taken, unless the records say that S3 has one already."""
+    bucket = site.bucket  # a lost setting is no outage
     try:
-        return catalog.in_bucket(site.bucket, slot.tier, slot.backup_id)
+        return catalog.in_bucket(bucket, slot.tier, slot.backup_id)
     except BackupError as error:
         lines = records.read(site.settings.folder)
         if any(line["backup_id"] == slot.backup_id and line.get("s3_uri") for line in lines):

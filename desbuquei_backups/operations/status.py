@@ -1,5 +1,6 @@
 """Are we safe? Told from the backup folder and the bucket alone, so that it can be asked when all else is down."""
 
+import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -91,16 +92,22 @@ def status(site: Site) -> Status:
 
 
 def _local(site: Site) -> tuple[list[Held], list[str]]:
+    if not _folder_is_there(site):
+        return [], [f"the backup folder {site.settings.folder} is not there, or may not be read: is its disk mounted?"]
     try:
         return inventory.local(site)
     except BackupError as error:
         return [], [error.what]
 
 
+def _folder_is_there(site: Site) -> bool:
+    return os.access(site.settings.folder, os.R_OK | os.X_OK)
+
+
 def _since(site: Site, held: Sequence[Held]) -> datetime:
     """Since when slots count: as recorded, or since the first backup there is, whichever came first."""
     now = site.now()
-    recorded = protected_since(site.settings, now) if site.settings.folder.exists() else now
+    recorded = protected_since(site.settings, now) if _folder_is_there(site) else now
     return min([recorded, *(each.slot.due for each in held)])
 
 
