@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from desbuquei_backups.core.errors import BackupError, IntegrityError, NotFound
+from desbuquei_backups.core.errors import BackupError, IntegrityError, NotFound, RestoreFailed
 from desbuquei_backups.core.manifest import Manifest
 from desbuquei_backups.core.slots import Slot
 from desbuquei_backups.operations import backup_logs
@@ -72,7 +72,7 @@ def _write_failure(site: Site, slot: Slot, error: BaseException) -> None:
     mirrored = isinstance(error, Exception)
     there = {line["backup_id"]: line for line in _readable(site.settings.folder)}.get(slot.backup_id)
     if there is not None and there.get("status") == "success":
-        kept = there.get("s3_uri") and not isinstance(error, IntegrityError | NotFound)
+        kept = there.get("s3_uri") and not isinstance(error, IntegrityError | NotFound | RestoreFailed)
         status = "success" if kept else "failed"
         _write(site, {"backup_id": slot.backup_id, "status": status, "error": _said(error)}, mirrored=mirrored)
     elif there is not None or not isinstance(error, NotFound):  # a step that found nothing to do made no attempt
