@@ -94,7 +94,7 @@ def _store(site: Site, manifest: Manifest, storage_class: StorageClass) -> dict[
     # The dump is seen to be whole as it is sent. The small files are read first: half an archive of a bad backup would
     # stand in the way of the one that is taken in its place.
     small = manifest.model_copy(update={"files": [file for file in manifest.files if file.role is not Role.DUMP]})
-    if wrong := [f"{name} {fault}" for name, fault in verify.checksum_faults(folder, small).items() if fault]:
+    if wrong := verify.checksum_faults(folder, small):
         raise IntegrityError(
             f"not what the manifest says: {'; '.join(wrong)}",
             remedy="run the slot again: what is open is taken anew, and the altered file is set aside",

@@ -72,8 +72,7 @@ def _on_disk(site: Site, backup_id: str) -> Copy:
         )
     manifest = found.manifest
     site.progress.stage("verifying checksums", manifest.size)
-    faults = verify.checksum_faults(folder, manifest, progress=site.progress.advance)
-    if wrong := [f"{name} {fault}" for name, fault in faults.items() if fault]:
+    if wrong := verify.checksum_faults(folder, manifest, progress=site.progress.advance):
         raise IntegrityError("; ".join(wrong), remedy="restore the archived copy: --from s3")
 
     def read(role: Role, progress: Progress) -> Iterator[bytes]:

@@ -14,6 +14,7 @@ from desbuquei_backups.core.errors import IntegrityError, SlotError, SourceUnrea
 from desbuquei_backups.core.manifest import FINGERPRINT, FileFacts, LargeObjectFacts, Manifest, Role, TableFacts
 from desbuquei_backups.core.slots import Slot, SlotState
 from desbuquei_backups.operations.filled import Taken, already_there
+from desbuquei_backups.operations.progress import timed
 from desbuquei_backups.operations.records import record, record_failures
 from desbuquei_backups.operations.settings import DATABASE_URL
 from desbuquei_backups.operations.site import Site
@@ -120,10 +121,10 @@ class _Dump:
         parameters = pg.parse(self.site.settings.database_url, setting=DATABASE_URL)
         facts = server.facts(connection, seen.platform)
         needed = requirements(connection, seen.excluded_relations)
-        with self._timed("dump"):
+        with timed(self.seconds, "dump"):
             file, found = self._write_dump(connection, programs, parameters, snapshot, seen)
         tables, large_objects = self._measure(connection, seen, found)
-        with self._timed("globals"):
+        with timed(self.seconds, "globals"):
             files = [file, *self._write_extras(programs, parameters, seen)]
         return Manifest(
             backup_id=self.slot.backup_id,
@@ -183,7 +184,7 @@ class _Dump:
     ) -> tuple[list[TableFacts], LargeObjectFacts | None]:
         if not self.measured:
             return [], None
-        with self._timed("counts and fingerprints"):
+        with timed(self.seconds, "counts and fingerprints"):
             self.site.progress.stage("counting and fingerprinting", len(seen.counted), unit="tables")
             parts = contents.parts_of(seen.carried, seen.counted)
             counted = contents.measure(
@@ -220,9 +221,3 @@ class _Dump:
         return FileFacts(
             name=name, role=role, size=sums.size, plain_size=sums.plain_size, md5=sums.md5, sha256=sums.sha256
         )
-
-    @contextmanager
-    def _timed(self, stage: str) -> Iterator[None]:
-        begun = time.monotonic()
-        yield
-        self.seconds[stage] = round(time.monotonic() - begun, 3)

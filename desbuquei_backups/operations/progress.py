@@ -1,5 +1,8 @@
 """How an operation tells whoever watches how far it is: the command line draws bars, Dagster logs stages."""
 
+import time
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
 from typing import Protocol
 
 
@@ -19,3 +22,11 @@ class Silent:
 
     def advance(self, amount: int) -> None:
         pass
+
+
+@contextmanager
+def timed(seconds: MutableMapping[str, float], stage: str) -> Iterator[None]:
+    """Write into `seconds` how long the block took, if it ends well."""
+    begun = time.monotonic()
+    yield
+    seconds[stage] = round(time.monotonic() - begun, 3)

@@ -1,8 +1,6 @@
 """Restore a backup into a database of its own: roles, dump, the database's properties, and a comparison with it."""
 
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import psycopg
@@ -15,6 +13,7 @@ from desbuquei_backups.operations.copies import Copy, Place, find_copy
 from desbuquei_backups.operations.destination import Destination, Landing, Seen, landing, look, refuse_contents
 from desbuquei_backups.operations.loading import Around, Keeps, load, property_statements
 from desbuquei_backups.operations.onto_platform import OntoPlatform
+from desbuquei_backups.operations.progress import timed
 from desbuquei_backups.operations.schema import label
 from desbuquei_backups.operations.site import Site, naming
 from desbuquei_backups.postgres import connection as pg
@@ -162,7 +161,7 @@ class _Restoring:
         platform = self.seen.platform
         own = {name for name in created_roles(script) if name.startswith("supabase_")} if platform else set()
         missing = target_roles.missing_roles(connection, script, but=own | (platform.roles if platform else set()))
-        with self._timed("roles"):
+        with timed(self.seconds, "roles"):
             self.left += target_roles.make_roles(connection, script, missing)
         return missing
 
@@ -172,7 +171,7 @@ class _Restoring:
         manifest, platform = self.copy.manifest, self.seen.platform
         around = Around(lacking)
         onto = None
-        with self._timed("restore"):
+        with timed(self.seconds, "restore"):
             if platform is None:
                 self._load(connection, into, around)
             else:
@@ -185,10 +184,10 @@ class _Restoring:
         if onto is not None:
             self.left += onto.left
         self.site.progress.stage("analyzing")
-        with self._timed("analyze"):
+        with timed(self.seconds, "analyze"):
             connection.execute("analyze")
         uncompared = comparing.left_around(manifest, around) | (onto.uncompared() if onto else {})
-        with self._timed("counts and fingerprints"):
+        with timed(self.seconds, "counts and fingerprints"):
             return comparing.compare_contents(
                 connection, manifest, uncompared, self.site.progress, ours=onto.ours if onto else lambda _: True
             )
@@ -223,7 +222,7 @@ class _Restoring:
         if self.seen.platform is not None:
             self.notes.append("the database's own settings and grants stay those of the new project")
             return
-        with self._timed("properties"), self.seen.destination.connect(into.name) as connection:
+        with timed(self.seconds, "properties"), self.seen.destination.connect(into.name) as connection:
             for statement in property_statements(
                 self.copy.text(Role.DATABASE), self.copy.manifest.server.database, into.name
             ):
@@ -232,12 +231,6 @@ class _Restoring:
                 except psycopg.Error as error:
                     why = error.diag.message_primary or type(error).__name__
                     self.left.append(LeftOut(kind="database property", identity=statement, reason=why))
-
-    @contextmanager
-    def _timed(self, stage: str) -> Iterator[None]:
-        begun = time.monotonic()
-        yield
-        self.seconds[stage] = round(time.monotonic() - begun, 3)
 
 
 def _remedy(*, spaces: bool, faults: bool, rows: bool) -> str:

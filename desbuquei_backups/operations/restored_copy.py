@@ -1,8 +1,6 @@
 """Prove a backup: restore it from S3 on a server that has never seen the source, and compare everything."""
 
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import psycopg
@@ -15,6 +13,7 @@ from desbuquei_backups.operations import records
 from desbuquei_backups.operations.archived import read_archived
 from desbuquei_backups.operations.comparing import compare_contents, left_around
 from desbuquei_backups.operations.loading import Around, load, property_statements
+from desbuquei_backups.operations.progress import timed
 from desbuquei_backups.operations.schema import ddl_by_label, label
 from desbuquei_backups.operations.scratch import Scratch, scratch_database
 from desbuquei_backups.operations.settings import RESTORE_URL
@@ -88,15 +87,15 @@ class _Proving:
                 pg.explained("reading the restored copy"),
             ):
                 programs = choose(connection.info.server_version // 10000)
-                with self._timed("restore"):
+                with timed(self.seconds, "restore"):
                     found = self._load(programs, scratch, around)
-                with self._timed("analyze"):
+                with timed(self.seconds, "analyze"):
                     connection.execute("analyze")
-                with self._timed("counts and fingerprints"):
+                with timed(self.seconds, "counts and fingerprints"):
                     row_counts, content = compare_contents(
                         connection, self.manifest, left_around(self.manifest, around), self.site.progress
                     )
-                with self._timed("schema"):
+                with timed(self.seconds, "schema"):
                     schema = self._compare_schema(connection, programs, scratch, around, found)
                 version = connection.info.parameter_status("server_version") or ""
         return Proof(self.manifest, row_counts, content, schema, scratch.lacking, self.seconds, version)
@@ -155,9 +154,3 @@ class _Proving:
             else finding
             for finding in findings
         ]
-
-    @contextmanager
-    def _timed(self, stage: str) -> Iterator[None]:
-        begun = time.monotonic()
-        yield
-        self.seconds[stage] = round(time.monotonic() - begun, 3)

@@ -39,9 +39,7 @@ def seal(site: Site, slot: Slot) -> Sealed:
                 raise NotFound("there is no dump of this slot", remedy=f"desbuquei backup {slot.tier}")
             return Sealed(archived, reused=True, where="S3")
         site.progress.stage("reading back", found.manifest.size)
-        faults = verify.checksum_faults(folder, found.manifest, progress=site.progress.advance)
-        wrong = [f"{name} {fault}" for name, fault in faults.items() if fault]
-        if wrong:
+        if wrong := verify.checksum_faults(folder, found.manifest, progress=site.progress.advance):
             raise IntegrityError(
                 f"not what was written: {'; '.join(wrong)}",
                 remedy="run the slot again: while it is open the dump is taken anew, and the bad file is set aside",

@@ -1,6 +1,5 @@
 """Recompute and compare: whether a backup's bytes are still those of its manifest, on disk and in S3."""
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -9,7 +8,7 @@ from desbuquei_backups.core.manifest import FileFacts, Manifest, Role
 from desbuquei_backups.postgres.plain_dump import PlainDumpReader
 from desbuquei_backups.storage.catalog import key_of
 from desbuquei_backups.storage.s3 import Bucket
-from desbuquei_backups.storage.stream import Checksums, checksums_of, read_file, read_gzip
+from desbuquei_backups.storage.stream import Checksums, Hasher, checksums_of, read_file, read_gzip
 
 
 def _silent(_: int) -> None:
@@ -29,24 +28,20 @@ def read_back(
     return found
 
 
-def checksum_faults(
-    folder: Path, manifest: Manifest, *, progress: Callable[[int], None] = _silent
-) -> dict[str, str | None]:
-    """For each file of the backup: what is wrong with its size, MD5 or SHA-256 as read back from disk, or None."""
+def checksum_faults(folder: Path, manifest: Manifest, *, progress: Callable[[int], None] = _silent) -> list[str]:
+    """What is wrong with the size, MD5 or SHA-256 of each file as read back from disk: `NAME has …`."""
     found = read_back(folder, manifest, progress=progress)
-    return {
-        file.name: there if isinstance(there := found[file.name], str) else difference(file, there)
-        for file in manifest.files
-    }
+    faults = ((file.name, _fault(file, found[file.name])) for file in manifest.files)
+    return [f"{name} {fault}" for name, fault in faults if fault]
+
+
+def _fault(file: FileFacts, there: Checksums | str) -> str | None:
+    return there if isinstance(there, str) else difference(file, there)
 
 
 def faults_on_disk(folder: Path, manifest: Manifest, *, progress: Callable[[int], None] = _silent) -> list[str]:
     """Everything wrong with a backup on disk: its checksums, and whether the dump inside is whole."""
-    wrong = [
-        f"{name} {fault}"
-        for name, fault in checksum_faults(folder, manifest, progress=progress).items()
-        if fault is not None
-    ]
+    wrong = checksum_faults(folder, manifest, progress=progress)
     return wrong or content_faults(manifest, lambda file: read_file(folder / file.name))
 
 
@@ -55,14 +50,12 @@ def faults_in_bucket(bucket: Bucket, manifest: Manifest, *, progress: Callable[[
     wrong = []
 
     def hashed(file: FileFacts) -> Iterator[bytes]:
-        size, md5, sha256 = 0, hashlib.md5(usedforsecurity=False), hashlib.sha256()
+        hasher = Hasher()
         for chunk in bucket.read(key_of(manifest, file.name)):
-            size += len(chunk)
-            md5.update(chunk)
-            sha256.update(chunk)
+            hasher.update(chunk)
             progress(len(chunk))
             yield chunk
-        if fault := difference(file, Checksums(size, file.plain_size, md5.hexdigest(), sha256.hexdigest())):
+        if fault := difference(file, hasher.checksums(plain_size=file.plain_size)):
             wrong.append(f"{file.name} {fault}")
 
     return content_faults(manifest, hashed) + wrong

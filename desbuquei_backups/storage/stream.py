@@ -31,6 +31,21 @@ class Checksums:
     sha256: str
 
 
+class Hasher:
+    """Number, MD5 and SHA-256 of bytes as they pass."""
+
+    def __init__(self) -> None:
+        self._md5, self._sha256, self._size = hashlib.md5(usedforsecurity=False), hashlib.sha256(), 0
+
+    def update(self, data: bytes) -> None:
+        self._md5.update(data)
+        self._sha256.update(data)
+        self._size += len(data)
+
+    def checksums(self, *, plain_size: int) -> Checksums:
+        return Checksums(self._size, plain_size, self._md5.hexdigest(), self._sha256.hexdigest())
+
+
 def write_gzip(chunks: Iterable[bytes], path: Path) -> Checksums:
     """Write `chunks` to `path` as gzip (ISA-L, level 1), hashing what is written; fsynced when it returns.
 
@@ -61,13 +76,12 @@ class _GzipSink:
 
     def __init__(self, path: Path, waiting: "queue.Queue[bytes | None]") -> None:
         self.path, self._waiting = path, waiting
-        self._md5, self._sha256 = hashlib.md5(usedforsecurity=False), hashlib.sha256()
-        self._size = self._plain_size = 0
+        self._hasher, self._plain_size = Hasher(), 0
         self._ended = False
         self.failure: BaseException | None = None
 
     def checksums(self) -> Checksums:
-        return Checksums(self._size, self._plain_size, self._md5.hexdigest(), self._sha256.hexdigest())
+        return self._hasher.checksums(plain_size=self._plain_size)
 
     def run(self) -> None:
         try:
@@ -97,21 +111,17 @@ class _GzipSink:
     def _write(self, file: FileIO, data: bytes) -> None:
         if data:
             write_all(file, data)
-            self._size += len(data)
-            self._md5.update(data)
-            self._sha256.update(data)
+            self._hasher.update(data)
 
 
 def checksums_of(path: Path, *, plain_size: int, progress: Callable[[int], None] = lambda _: None) -> Checksums:
     """Read `path` back from disk and hash it; `plain_size` is taken over as given."""
-    md5, sha256, size = hashlib.md5(usedforsecurity=False), hashlib.sha256(), 0
+    hasher = Hasher()
     with disk_errors(path), path.open("rb", buffering=0) as file:
         while chunk := file.read(CHUNK):
-            md5.update(chunk)
-            sha256.update(chunk)
-            size += len(chunk)
+            hasher.update(chunk)
             progress(len(chunk))
-    return Checksums(size, plain_size, md5.hexdigest(), sha256.hexdigest())
+    return hasher.checksums(plain_size=plain_size)
 
 
 def read_gzip(chunks: Iterable[bytes], *, name: str) -> Iterator[bytes]:
