@@ -1,4 +1,4 @@
-"""`python -m bench` measures; `python -m bench table` prints the README's table from what was measured last."""
+"""`python -m bench` measures; `… catalog` only the looking at many backups; `… table` prints what was measured last."""
 
 import json
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from bench import procedures, report
+from bench import catalog, procedures, report
 from bench.databases import Size, made
 from bench.place import ROOT, Place, opened
 from bench.procedures import Measured
@@ -27,6 +27,7 @@ _Procedure = Callable[[Place, str, str], Measured]
 @click.pass_context
 def main(context: click.Context, pairs: int, scale: int, home: Path, name: str, no_dagster: bool) -> None:
     """Measure the guide's procedure against ours, in turn. Takes about 5 minutes and 6 GB of disk."""
+    context.obj = home.absolute(), name
     if context.invoked_subcommand:
         return
     size = Size(scale, scale * 25_000)
@@ -38,9 +39,21 @@ def main(context: click.Context, pairs: int, scale: int, home: Path, name: str, 
         measured = [_pair(place, databases, number, dagster=not no_dagster) for number in range(1, pairs + 1)]
         with pg.connect(place.maintenance_url, setting="BENCH_DATABASE_URL") as connection:
             server = str(connection.info.parameter_status("server_version"))
-    found = report.results(measured, {"large": str(size), "small": str(_SMALL)}, server)
+        click.echo(f"Looking at {catalog.HOURLIES:,} backups")
+        looked = catalog.measured(place)
+    found = report.results(measured, {"large": str(size), "small": str(_SMALL)}, server, looked)
     _RESULTS.write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     click.echo("\n" + report.table(found))
+
+
+@main.command(name="catalog")
+@click.pass_obj
+def only_catalog(home_and_name: tuple[Path, str]) -> None:
+    """Measure only how many backups are looked at, and the loading; prints it, and writes nothing down."""
+    with opened(*home_and_name) as place:
+        looked = catalog.measured(place)
+    click.echo(json.dumps(looked, indent=2))
+    click.echo("\n" + "\n".join(report.goals_table(report.catalog_goals(looked))))
 
 
 @main.command()

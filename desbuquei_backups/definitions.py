@@ -20,6 +20,11 @@ def job_name(database: str, tier: str) -> str:
     return f"{database}_{tier}"
 
 
+def _priority(policy: Policy, tier: str) -> int:
+    """At one instant, the tier that the others are promoted from goes first: it proves the dump that they take over."""
+    return sum(policy.promoted_from(other) == tier for other in policy.tiers)
+
+
 def build(
     policy: Policy, since: datetime, *, retry_delay: float = RETRY_DELAY_SECONDS, scheduled: bool = True
 ) -> dg.Definitions:
@@ -27,16 +32,18 @@ def build(
     status = dg.DefaultScheduleStatus.RUNNING if scheduled else dg.DefaultScheduleStatus.STOPPED
     assets: list[dg.AssetsDefinition] = []
     jobs, schedules = [], []
-    for name, tier in policy.tiers.items():
-        chain = tier_assets(policy.database, name, slots_of(tier, since), retry_delay=retry_delay)
+    for name in policy.tiers:
+        chain = tier_assets(policy, name, slots_of(policy, name, since), retry_delay=retry_delay)
         job = dg.define_asset_job(
             job_name(policy.database, name),
             selection=dg.AssetSelection.assets(*chain),
             description=f"The {name} backup: dump, checksum manifest, S3 archive, restored copy.",
+            tags={"dagster/priority": str(_priority(policy, name))},
         )
         assets += chain
         jobs.append(job)
-        schedules.append(dg.build_schedule_from_partitioned_job(job, default_status=status))
+        if name in policy.scheduled:
+            schedules.append(dg.build_schedule_from_partitioned_job(job, default_status=status))
     return dg.Definitions(
         assets=[source(policy.database), *assets],
         jobs=jobs,

@@ -75,6 +75,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def endpoints(home: Path) -> Iterator[Endpoints]:
     """The embedded servers: a source, a server for restored copies, S3."""
     with servers(home, Server.SOURCE, Server.SCRATCH, Server.S3) as running:
+        with psycopg.connect(running.postgres[Server.SOURCE].url, autocommit=True) as connection:
+            # Its transactions, at no moment that a test could know, would count as changes.
+            connection.execute("alter system set autovacuum = off")
+            connection.execute("select pg_reload_conf()")
         yield Endpoints(
             source=running.postgres[Server.SOURCE].url,
             scratch=running.postgres[Server.SCRATCH].url,

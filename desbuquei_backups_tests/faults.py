@@ -63,6 +63,10 @@ class FaultyStore:
 
         self._faults.append(_Fault(matches, 1, instead))
 
+    def refusal(self, handler: "_Handler") -> bytes | None:
+        """What a store that refuses more than the one behind it answers; None: it is forwarded."""
+        return None
+
     def heal(self) -> None:
         self._faults.clear()
 
@@ -97,7 +101,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         self.store.requests.append((self.command, self.path))
         fault = self.store.fault(self.command, self.path)
-        if fault is not None:
+        if (refusal := self.store.refusal(self)) is not None:
+            self.answer(403, refusal)
+        elif fault is not None:
             fault.instead(self)
         else:
             self.forward()

@@ -1,4 +1,4 @@
-"""`desbuquei backup TIER`: run the tier's Dagster job for the slot that is open now."""
+"""`desbuquei backup TIER`: run the tier's Dagster job, for the slot that is open now or for one to be finished."""
 
 import getpass
 import os
@@ -8,23 +8,53 @@ import click
 from desbuquei_backups.cli.output import json_option, messages, print_json
 from desbuquei_backups.cli.progress import Bars
 from desbuquei_backups.cli.summary import document, print_outcome
+from desbuquei_backups.core.errors import ConfigurationError
+from desbuquei_backups.core.slots import Slot
+from desbuquei_backups.operations.asked import Asked
 from desbuquei_backups.operations.settings import EMBEDDED, S3_URL, URLS, Settings, from_environment
 from desbuquei_backups.operations.site import Site
 
 
 @click.command("backup")
 @click.argument("tier")
+@click.option(
+    "--reason", metavar="TEXT", help="Why it is taken; kept with it. A tier that no schedule fills needs one."
+)
+@click.option(
+    "--operator", metavar="NAME", help="Who takes it. [default: DESBUQUEI_OPERATOR, or the name you are logged in by]"
+)
+@click.option("--slot", "key", metavar="KEY", help="Finish this slot, 2026-02-02-020000, instead of the open one.")
 @json_option
-def command(tier: str, as_json: bool) -> int:
+def command(tier: str, reason: str | None, operator: str | None, key: str | None, as_json: bool) -> int:
     """Fill the open slot of TIER: dump, checksum manifest, S3 archive, restored copy, and all their checks.
 
     A slot that holds a backup already is not dumped again: what is there is verified, finished and proven again. Where
     a webserver and daemon are up, they run it and this command follows (Ctrl-C detaches); otherwise it runs here.
     """
     settings = from_environment(os.environ)
-    settings.policy.tier(tier)
+    on_demand = settings.policy.tier(tier).on_demand
+    slot = Slot.of_key(tier, key) if key else None
+    operator = operator or os.environ.get("DESBUQUEI_OPERATOR") or _login_name()
+    asked = _asked(settings, tier, slot, operator, reason) if on_demand else None
     check_urls(settings)
-    return run_tier(settings, tier, as_json=as_json)
+    return run_tier(settings, tier, slot=slot, asked=asked, operator=operator, reason=reason, as_json=as_json)
+
+
+def _asked(settings: Settings, tier: str, slot: Slot | None, operator: str | None, reason: str | None) -> Asked:
+    """Who asks and why; of a slot that is to be finished, as it was asked for."""
+    from desbuquei_backups.operations import records
+
+    if slot is not None:
+        line = next((line for line in records.lines(settings.folder) if line["backup_id"] == slot.backup_id), {})
+        operator, reason = line.get("operator") or operator, line.get("reason") or reason
+    if not (reason and reason.strip()):
+        raise ConfigurationError(f"a {tier} backup needs a reason", remedy=f"desbuquei backup {tier} --reason TEXT")
+    if not operator:
+        raise ConfigurationError(
+            f"a {tier} backup needs an operator, and this user id has no name",
+            remedy="name whoever takes it with --operator, or in DESBUQUEI_OPERATOR",
+        )
+    return Asked(operator, reason.strip())
 
 
 def check_urls(settings: Settings) -> None:
@@ -41,23 +71,36 @@ def check_urls(settings: Settings) -> None:
             parse(settings.url(name), setting=name)
 
 
-def _operator() -> str:
+def _login_name() -> str | None:
+    """The name of whoever is logged in; None for a user id without a name, as containers have."""
     try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a user id without a name, as containers have
-        return f"uid {os.getuid()}"
+        return os.environ.get("SUDO_USER") or getpass.getuser()
+    except (KeyError, OSError):
+        return None
 
 
-def run_tier(settings: Settings, tier: str, *, as_json: bool, ui: str | None = None) -> int:
-    """Run the tier's job for its open slot and print what it did; 1 if it failed or a check is untrue."""
+def run_tier(
+    settings: Settings,
+    tier: str,
+    *,
+    slot: Slot | None = None,
+    asked: Asked | None = None,
+    operator: str | None = None,
+    reason: str | None = None,
+    as_json: bool,
+    ui: str | None = None,
+) -> int:
+    """Run the tier's job for its open slot, or `slot`, and print what it did; 1 if it failed or a check is untrue."""
     from desbuquei_backups.cli import runs
-    from desbuquei_backups.defs.assets import STOPPED
+    from desbuquei_backups.defs.steps import STOPPED
     from desbuquei_backups.embedded.settings import with_embedded_servers
 
-    slot = Site(settings).open_slot(tier)
-    tags = {"desbuquei/backup_id": slot.backup_id, "desbuquei/operator": _operator()}
+    slot = slot or Site(settings).open_slot(tier)
+    tags = {"desbuquei/backup_id": slot.backup_id, "desbuquei/operator": operator or f"uid {os.getuid()}"}
+    tags |= {"desbuquei/reason": reason} if reason else {}
+    launch = runs.Launch(settings.policy, slot, tags, asked)
     with with_embedded_servers(settings) as running, Bars() as bars:
-        outcome = runs.run(settings, slot, tags, progress=bars, said=lambda text: messages().print(text, style="dim"))
+        outcome = runs.run(settings, launch, progress=bars, said=lambda text: messages().print(text, style="dim"))
     if outcome is not None and STOPPED in outcome.errors:
         raise KeyboardInterrupt
     if outcome is None:

@@ -1,79 +1,154 @@
 """`desbuquei list`: the backups there are, newest first."""
 
-from collections.abc import Sequence
-from dataclasses import asdict
-from typing import Any
+import json
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from textwrap import wrap
+from typing import TYPE_CHECKING, Any
 
 import click
+from pydantic_core import PydanticSerializationError, to_json
 
 from desbuquei_backups.cli import shown
-from desbuquei_backups.cli.output import console, json_option, messages, print_json
+from desbuquei_backups.cli.output import console, json_option, messages
 from desbuquei_backups.cli.site import open_site
-from desbuquei_backups.operations.inventory import Held
+
+if TYPE_CHECKING:
+    from desbuquei_backups.operations.inventory import Held, Listing
+
+_SHOWN = 100
+_HEADERS = ("backup", "taken (UTC)", "size", "rows", "where", "proven", "status")
+_RIGHT = {"size", "rows"}
+_AT_ONCE = 500  # lines are printed in portions: there may be 100,000
 
 
 @click.command()
 @click.option("--tier", metavar="T", help="Only this tier's.")
 @click.option("--remote", is_flag=True, help="From the bucket's manifests alone: needs no backup folder.")
+@click.option("--limit", type=click.IntRange(0), help=f"Only the newest N; 0: all. {_SHOWN}, or with --json all.")
 @json_option
-def command(*, tier: str | None, remote: bool, as_json: bool) -> int:
-    """List the backups, newest first, and the attempts that failed.
+def command(*, tier: str | None, remote: bool, limit: int | None, as_json: bool) -> int:
+    """List the backups, newest first, the attempts that failed, and the slots left out.
 
-    Without --remote: what the backup folder and its records say; S3 is not asked. With it: what is in the bucket, and
-    whether it was proven is not known from there. Exit status 1 if a manifest cannot be read.
+    Without --remote: what the backup folder and its records say; S3 is not asked. With it: what is in the bucket, of
+    whatever tier; whether it was proven is not known from there. Of the newest 100 or N the manifest itself is read, of
+    all with --limit 0. Exit status 1 if one cannot be.
     """
     from desbuquei_backups.operations import inventory
 
+    most = None if limit == 0 else limit if limit is not None else None if as_json else _SHOWN
+    read = None if limit == 0 else limit if limit is not None else _SHOWN
     with open_site(bars=False) as site:
-        tiers = [tier] if tier else list(site.policy.tiers)
-        for name in tiers:
-            site.policy.tier(name)
-        held, faults = inventory.remote(site, tiers) if remote else inventory.local(site)
-    held = [each for each in held if each.slot.tier in tiers]
+        look = inventory.remote if remote else inventory.local
+        listing = look(site, [tier] if tier else None, most, read=read)
+        if tier and not listing.total:
+            site.policy.tier(tier)
     if as_json:
-        print_json({"backups": [_document(each) for each in held], "faults": faults})
+        _print_json(listing)
     else:
-        _print(held)
-        for fault in faults:
+        _print(listing)
+        for fault in listing.faults:
             messages().print(f"✗ {fault}", style="red", soft_wrap=True, markup=False)
-    return int(bool(faults))
+    return int(bool(listing.faults))
 
 
-def _print(held: Sequence[Held]) -> None:
+def _print(listing: "Listing") -> None:
     from rich.markup import escape
-    from rich.table import Table
 
     out = console()
-    if not held:
+    if not listing.total:
         out.print("No backups here yet.")
         return
-    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
-    for name in ("backup", "taken (UTC)"):
-        table.add_column(name, no_wrap=True)
-    for name in ("size", "rows"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for name in ("where", "proven", "status"):
-        table.add_column(name, no_wrap=True)
-    for each in held:
-        taken = f"{each.taken_at:%m-%d %H:%M}" if each.taken_at else "-"
-        failed = each.status == "failed"
-        table.add_row(
-            each.backup_id,
-            taken,
-            shown.size(each.size),
-            shown.count(each.rows),
-            " ".join(each.where) or "-",
-            "-" if failed else shown.yes(each.proven),
-            f"[red]{each.status}[/]" if failed else each.status,
-        )
-    out.print(table)
-    for each in held:
-        if each.error is not None:
+    lines = _table(listing.held)
+    while portion := list(islice(lines, _AT_ONCE)):
+        out.print("\n".join(portion), soft_wrap=True)
+    if (older := listing.total - len(listing.held)) > 0:
+        out.print(f"[dim]… and {older:,} older: --limit 0 shows all[/]")
+    for each in listing.held:
+        if each.error is not None and each.status != "skipped":
             out.print(f"[red]✗[/] {each.backup_id}: {escape(each.error)}", soft_wrap=True)
 
 
-def _document(each: Held) -> dict[str, Any]:
-    fields = asdict(each)
-    del fields["slot"]
-    at = each.taken_at.isoformat() if each.taken_at else None
-    return {"backup_id": each.backup_id, "tier": each.slot.tier, "status": each.status, **fields, "taken_at": at}
+def _table(held: Sequence["Held"]) -> Iterator[str]:
+    """Lines in rich's markup; not its own table, which would take a minute for 100,000 rows."""
+    from rich.markup import escape
+
+    rows = [_cells(each) for each in held]
+    widths = [max(map(len, column)) for column in zip(_HEADERS, *rows, strict=True)]
+    yield f"[bold]{_line(_HEADERS, widths)}[/]"
+    for each, cells in zip(held, rows, strict=True):
+        # The two at the end alone are coloured; they are padded by what is before them.
+        *plain, proven, status = cells
+        colour = {"yes": "green", "no": "yellow"}.get(proven, "default")
+        start, width = _line(plain, widths), widths[len(plain)]
+        if each.status == "skipped":
+            yield f"[dim]{start} {proven:<{width}} {status}[/]"
+        else:
+            end = f"[red]{status}[/]" if each.status == "failed" else status
+            yield f"{start} [{colour}]{proven:<{width}}[/] {end}"
+        if each.operator or each.reason:
+            asked = f"{each.operator or 'somebody'}: {each.reason or 'no reason given'}"
+            yield from (
+                f"[dim]{escape(line)}[/]" for line in wrap(asked, 78, initial_indent="  ", subsequent_indent="  ")
+            )
+
+
+def _line(cells: Iterable[str], widths: Sequence[int]) -> str:
+    padded = [
+        f"{cell:>{width}}" if name in _RIGHT else f"{cell:<{width}}"
+        for cell, name, width in zip(cells, _HEADERS, widths, strict=False)
+    ]
+    return " ".join(padded)
+
+
+def _cells(each: "Held") -> tuple[str, ...]:
+    failed = each.status in ("failed", "skipped")
+    status = each.status
+    if status == "sealed" and each.origin:
+        status = "unchanged" if each.same_as else "copy"
+    return (
+        each.backup_id,
+        f"{each.taken_at:%m-%d %H:%M}" if each.taken_at else "-",
+        shown.size(each.size),
+        shown.count(each.rows),
+        " ".join(each.where) or "-",
+        "-" if failed else {True: "yes", False: "no", None: "?"}[each.proven],
+        status,
+    )
+
+
+def _print_json(listing: "Listing") -> None:
+    """One document, a line for each backup, written as it is made: all of it at once may be a hundred megabytes."""
+    out = sys.stdout.buffer
+    out.write(b'{\n  "total": %d,\n  "faults": %s,\n  "backups": [' % (listing.total, _json(listing.faults)))
+    for number, each in enumerate(listing.held):
+        out.write(b"%s\n    %s" % (b"," if number else b"", _json(_document(each))))
+    out.write(b"\n  ]\n}\n")
+    out.flush()
+
+
+def _json(value: object) -> bytes:
+    try:
+        return to_json(value)
+    except PydanticSerializationError:  # half of a surrogate pair, of a file's odd name: JSON has an escape for it
+        return json.dumps(value, ensure_ascii=False).encode(errors="backslashreplace")
+
+
+def _document(each: "Held") -> dict[str, Any]:
+    return {
+        "backup_id": each.backup_id,
+        "tier": each.slot.tier,
+        "status": each.status,
+        "taken_at": each.taken_at.isoformat() if each.taken_at else None,
+        "size": each.size,
+        "rows": each.rows,
+        "on_disk": each.on_disk,
+        "archived": each.archived,
+        "proven": each.proven,
+        "error": each.error,
+        "copy_of": each.copy_of,
+        "same_as": each.same_as,
+        "operator": each.operator,
+        "reason": each.reason,
+    }

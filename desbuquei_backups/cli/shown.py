@@ -7,16 +7,23 @@ def size(count: int | None) -> str:
     """`1.4 GB`, in powers of ten; a dash where it is not known."""
     if count is None:
         return "-"
-    value, unit = float(count), "B"
-    for larger in ("kB", "MB", "GB", "TB"):
-        if value < 1000:
-            break
-        value, unit = value / 1000, larger
-    return f"{value:.0f} {unit}" if unit == "B" or value >= 100 else f"{value:.1f} {unit}"
+    return f"{count} B" if count < 1000 else _scaled(count / 1000, ("kB", "MB", "GB", "TB"))
 
 
 def count(number: int | None) -> str:
-    return "-" if number is None else f"{number:,}"
+    """`99,999`, and from there on `1.5 M`: six letters; a dash where it is not known."""
+    if number is None:
+        return "-"
+    return f"{number:,}" if number < 100_000 else _scaled(number / 1000, ("k", "M", "G", "T"))
+
+
+def _scaled(value: float, units: tuple[str, ...]) -> str:
+    unit = units[0]
+    for larger in units[1:]:
+        if value < 999.5:
+            break
+        value, unit = value / 1000, larger
+    return f"{value:.0f} {unit}" if value >= 99.95 else f"{value:.1f} {unit}"
 
 
 def instant(at: datetime | None) -> str:

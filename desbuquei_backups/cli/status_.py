@@ -42,20 +42,22 @@ def _print(found: "Status") -> None:
 
     out = console()
     out.print(f"[{_COLOURS[found.safety]}]{found.safety}[/]: {escape(found.reason)}", soft_wrap=True)
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for name in ("tier", "restores to (UTC)", "age", "archived", "proven", "next due (UTC)", "missed"):
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    for name in ("tier", "last good (UTC)", "age", "proven", "next due (UTC)", "missed"):
         table.add_column(name, no_wrap=True)
     for tier in found.tiers:
         table.add_row(
             tier.tier,
-            shown.instant(tier.taken_at),
+            # Where S3 does not answer, it is archived as far as is recorded here.
+            f"[yellow]{shown.instant(tier.taken_at)}[/]" if found.store_trouble else shown.instant(tier.taken_at),
             shown.age(tier.age),
-            ("[yellow]as recorded[/]" if found.store_trouble else shown.yes(True)) if tier.last_good else "-",
             shown.yes(tier.proven) if tier.last_good else "-",
-            shown.instant(tier.next_due),
-            f"[red]{len(tier.missed)}[/]" if tier.missed else "0",
+            shown.instant(tier.next_due) if tier.next_due else "when asked",
+            _missed(tier),
         )
     out.print(table)
+    if found.recovery_point is not None:
+        out.print(f"recovery point: {escape(found.recovery_point)}", soft_wrap=True)
     for tier in found.tiers:
         if tier.missed:
             more = f" and {len(tier.missed) - _SHOWN} more" if len(tier.missed) > _SHOWN else ""
@@ -69,10 +71,18 @@ def _print(found: "Status") -> None:
         out.print(f"[dim]note:[/] {escape(note)}")
 
 
+def _missed(tier: "TierStatus") -> str:
+    if tier.next_due is None:
+        return "-"
+    missed = f"[red]{len(tier.missed)}[/]" if tier.missed else "0"
+    return f"{missed} [dim](+{len(tier.left_out)} left out)[/]" if tier.left_out else missed
+
+
 def _document(found: "Status") -> dict[str, Any]:
     return {
         "safety": found.safety.value,
         "reason": found.reason,
+        "recovery_point": found.recovery_point,
         "tiers": [_tier(tier) for tier in found.tiers],
         "disk": {"folder": found.disk.folder, "free_bytes": found.disk.free, "percent": found.disk.percent}
         if found.disk
@@ -89,7 +99,8 @@ def _tier(tier: "TierStatus") -> dict[str, Any]:
         "taken_at": tier.taken_at.isoformat() if tier.taken_at else None,
         "age_seconds": int(tier.age.total_seconds()) if tier.age is not None else None,
         "proven": tier.proven,
-        "next_due": tier.next_due.isoformat(),
+        "next_due": tier.next_due.isoformat() if tier.next_due is not None else None,
         "missed": list(tier.missed),
-        "trouble": tier.trouble,
+        "left_out": list(tier.left_out),
+        "trouble": tier.trouble or tier.unproven,
     }

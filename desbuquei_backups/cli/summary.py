@@ -55,7 +55,7 @@ def print_outcome(outcome: Outcome, settings: Settings, *, ui: str | None = None
         out.print(_checks(outcome))
     for check in outcome.checks:
         for difference in check.differences[:_MOST_DIFFERENCES]:
-            out.print(Text(f"{check.name}: {difference}", style="red"))
+            out.print(Text(f"{check.name}: {difference}", style="red" if check.untrue else "yellow"))
         if (more := len(check.differences) - _MOST_DIFFERENCES) > 0:
             out.print(Text(f"{check.name}: and {more:,} more, in Dagster", style="red"))
     for left in made.get("dump", {}).get("left out", []):
@@ -97,7 +97,7 @@ def _said(asset: str, metadata: Mapping[str, Any]) -> str:
         return f"{metadata['size (bytes)'] / 1e6:,.1f} MB in {len(metadata['objects'])} objects{again}"
     if asset == "restored_copy":
         rows = f"{metadata['tables']} tables and {metadata['rows']:,} rows"
-        return f"restored from S3 on {metadata['restored on']}; {rows} compared: {metadata['verdict']}"
+        return f"restored {metadata['restored']}, on {metadata['restored on']}; {rows} compared: {metadata['verdict']}"
     return ""
 
 

@@ -48,13 +48,17 @@ def _print(done: "Sequence[Verified]") -> None:
         table.add_column(name, justify=justify, no_wrap=name != "file")  # type: ignore[arg-type]
     for backup in done:
         for file in backup.files:
-            verdict = "[bold red]not whole[/]" if file.faults else "[green]whole[/]"
+            verdict = (
+                "[bold red]not whole[/]" if file.faults else "[yellow]not read[/]" if file.unread else "[green]whole[/]"
+            )
             table.add_row(escape(file.name), shown.size(file.size), backup.where, verdict)
     out.print(table)
     for backup in done:
         for file in backup.files:
             for fault in file.faults:
                 out.print(f"[red]✗[/] {escape(file.name)}: {escape(fault)}", soft_wrap=True)
+            if file.unread:
+                out.print(f"[yellow]?[/] {escape(file.name)}: {escape(file.unread)}", soft_wrap=True)
         if not backup.whole:
             out.print(f"  [bold]What to do:[/] {_remedy(backup)}", soft_wrap=True)
 
@@ -77,5 +81,7 @@ def _document(backup: "Verified") -> dict[str, Any]:
         "where": backup.where,
         "whole": backup.whole,
         "remedy": None if backup.whole else _remedy(backup),
-        "files": [{"name": f.name, "size": f.size, "faults": list(f.faults)} for f in backup.files],
+        "files": [
+            {"name": f.name, "size": f.size, "faults": list(f.faults), "unread": f.unread or None} for f in backup.files
+        ],
     }

@@ -13,7 +13,8 @@ BackupError
 ├── DiskError               the backup folder: full, missing, not writable
 ├── StoreError              the bucket
 │   ├── StoreUnreachable    down, slow or answering 5xx; may pass by itself
-│   └── StoreRefused        no such bucket, no permission, an object already there
+│   ├── StoreRefused        no such bucket, no permission, an object already there
+│   └── Frozen              the object must be thawed before it can be read or copied
 ├── IntegrityError          bytes are not what they were
 ├── SlotError               a backup cannot be taken in the past or in the future
 ├── TargetRefused           the place to restore into is not empty, or is the source itself
@@ -26,6 +27,7 @@ __all__ = [
     "Busy",
     "ConfigurationError",
     "DiskError",
+    "Frozen",
     "IntegrityError",
     "NotFound",
     "RestoreFailed",
@@ -114,6 +116,10 @@ class StoreUnreachable(StoreError):
 
 
 class StoreRefused(StoreError):
+    pass
+
+
+class Frozen(StoreError):
     pass
 
 

@@ -27,7 +27,10 @@ class Role(StrEnum):
 
 
 class FileFacts(_Frozen):
-    """One file of a backup. `size` and `plain_size` (before compression) are bytes."""
+    """One file of a backup. `size` and `plain_size` (before compression) are bytes.
+
+    `parts_sha256` is what S3 says of an object that was stored in our parts: SHA-256 of their digests, and how many.
+    """
 
     name: str
     role: Role
@@ -35,6 +38,7 @@ class FileFacts(_Frozen):
     plain_size: int = Field(ge=0)
     md5: str
     sha256: str
+    parts_sha256: str | None = None
 
 
 class TableFacts(_Frozen):
@@ -117,8 +121,24 @@ class ServerFacts(_Frozen):
         return self.version_number // 10000
 
 
+class Mark(_Frozen):
+    """The state that a snapshot saw, by what cannot stand still when something changes.
+
+    `snapshot` is pg_current_snapshot()'s text: which transactions had ended. `started_at` tells a server that was
+    restarted, restored or failed over meanwhile.
+    """
+
+    database_oid: int
+    snapshot: str
+    started_at: AwareDatetime
+
+
 class Manifest(_Frozen):
-    """A backup. Written once, when its files were read back and found whole."""
+    """A backup. Written once, when its files were read back and found whole.
+
+    `copy_of`: its files are a copy of that backup's, taken at the same instant. `same_as`: nothing had changed since
+    that backup, whose files stand for its own. `operator` and `reason`: who asked for it, and why.
+    """
 
     schema_version: Literal[1] = SCHEMA_VERSION
     backup_id: str
@@ -139,6 +159,9 @@ class Manifest(_Frozen):
     left_out: Sequence[LeftOut]
     warnings: Sequence[str]
     parent: str | None = None
+    copy_of: str | None = None
+    same_as: str | None = None
+    mark: Mark | None = None
     operator: str | None = None
     reason: str | None = None
     sealed_at: AwareDatetime | None = None
@@ -150,6 +173,11 @@ class Manifest(_Frozen):
 
     def file(self, role: Role) -> FileFacts:
         return next(file for file in self.files if file.role is role)
+
+    @property
+    def origin(self) -> str | None:
+        """The id of the backup whose dump this one holds, if the database was not read for it."""
+        return self.copy_of or self.same_as
 
     @property
     def rows(self) -> int:

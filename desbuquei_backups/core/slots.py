@@ -1,6 +1,7 @@
 """Slots: the due times of a tier, their partition keys and their backup ids."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -9,6 +10,7 @@ from cronsim import CronSim
 
 from desbuquei_backups.core.errors import ConfigurationError, SlotError
 
+ON_DEMAND_OPEN = timedelta(days=1)
 KEY_FORMAT = "%Y-%m-%d-%H%M%S"
 _ID = re.compile(r"(?P<tier>[a-z][a-z0-9_]*)-(?P<key>\d{4}-\d{2}-\d{2}-\d{6})")
 
@@ -70,17 +72,31 @@ def last_due(cron: str, now: datetime) -> datetime:
     return next(CronSim(cron, now.replace(microsecond=0) + timedelta(seconds=1), reverse=True))
 
 
+def due_before(cron: str, instant: datetime) -> Iterator[datetime]:
+    """The due times of `cron` (UTC) strictly before `instant` (aware UTC), newest first, without end."""
+    return CronSim(cron, instant, reverse=True)
+
+
+def falls_due(cron: str, instant: datetime) -> bool:
+    """Whether `cron` (UTC) falls due at that very instant (aware UTC)."""
+    return last_due(cron, instant) == instant
+
+
 def next_due(cron: str, after: datetime) -> datetime:
     """The first due time of `cron` (UTC) strictly after `after` (aware UTC)."""
     return next(CronSim(cron, after))
 
 
-def state(slot: Slot, cron: str, now: datetime) -> SlotState:
+def state(slot: Slot, cron: str | None, now: datetime) -> SlotState:
     """Whether `slot` can be filled at `now`: it is open from its due time to the tier's next one.
 
-    SlotError if `cron` never falls due at that instant.
+    One that was asked for (`cron` None) is open for a day. SlotError if `cron` never falls due at that instant.
     """
-    if last_due(cron, slot.due) != slot.due:
+    if cron is None:
+        closes = slot.due + ON_DEMAND_OPEN
+    elif falls_due(cron, slot.due):
+        closes = next_due(cron, slot.due)
+    else:
         raise SlotError(
             f"the tier {slot.tier} is not due at {slot.due:%Y-%m-%d %H:%M:%S} UTC",
             remedy=f"the slot before it is {Slot(slot.tier, last_due(cron, slot.due)).key}",
@@ -88,4 +104,4 @@ def state(slot: Slot, cron: str, now: datetime) -> SlotState:
         )
     if now < slot.due:
         return SlotState.FUTURE
-    return SlotState.OPEN if now < next_due(cron, slot.due) else SlotState.CLOSED
+    return SlotState.OPEN if now < closes else SlotState.CLOSED

@@ -6,13 +6,31 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from importlib import resources
+from itertools import islice, pairwise, takewhile
 from pathlib import Path
 from typing import Annotated, Any
 
 from cronsim import CronSim, CronSimError
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from desbuquei_backups.core.errors import ConfigurationError
+from desbuquei_backups.core.periods import Duration, Retention
+from desbuquei_backups.core.slots import due_before, falls_due, last_due
+
+# Asset keys, prefixes and folders of other things than tiers.
+_RESERVED = {"audit_report", "base_backup", "probe", "recovery_drill", "rejected", "retention", "source", "wal"}
+_COUNTED_FROM = datetime(2026, 1, 1, tzinfo=UTC)
+# How many due times are looked at to see whether one tier is due whenever another is.
+_COMPARED = 100
 
 
 class StorageClass(StrEnum):
@@ -24,45 +42,17 @@ class StorageClass(StrEnum):
     GLACIER = "GLACIER"
     DEEP_ARCHIVE = "DEEP_ARCHIVE"
 
-
-class Unit(StrEnum):
-    MINUTE = "minute"
-    HOUR = "hour"
-    DAY = "day"
-    WEEK = "week"
-    MONTH = "month"
-    YEAR = "year"
-
-
-class Period(BaseModel):
-    """A length of time in calendar units: `30 days`, `12 months`, `7 years`."""
-
-    model_config = ConfigDict(frozen=True)
-    count: int = Field(gt=0)
-    unit: Unit
-
-    def __str__(self) -> str:
-        return f"{self.count} {self.unit}{'' if self.count == 1 else 's'}"
-
     @property
-    def timedelta(self) -> timedelta:
-        """The same as a duration; ValueError for months and years, which have none of their own."""
-        seconds = {Unit.MINUTE: 60, Unit.HOUR: 3600, Unit.DAY: 86400, Unit.WEEK: 604800}
-        if self.unit not in seconds:
-            raise ValueError(f"{self} is a calendar period, not a duration")
-        return timedelta(seconds=self.count * seconds[self.unit])
+    def frozen(self) -> bool:
+        """Whether an object of this class cannot be read before it was thawed, which takes hours."""
+        return self in (StorageClass.GLACIER, StorageClass.DEEP_ARCHIVE)
 
 
-def _period(value: object) -> object:
-    match = re.fullmatch(r"(\d+) (minute|hour|day|week|month|year)s?", value) if isinstance(value, str) else None
-    if match is None:
-        raise ValueError('write a number and a unit, like "30 days" or "7 years"')
-    return Period(count=int(match[1]), unit=Unit(match[2]))
+class Takes(StrEnum):
+    """What a tier takes. INCREMENTAL: what changed, as the server allows; a logical dump within the egress budget."""
 
-
-def _duration(value: object) -> object:
-    period = _period(value)
-    return period.timedelta if isinstance(period, Period) else period
+    FULL = "full"
+    INCREMENTAL = "incremental"
 
 
 def _cron(value: str) -> str:
@@ -73,21 +63,50 @@ def _cron(value: str) -> str:
     return value
 
 
+def _not_reserved(name: str) -> str:
+    if name in _RESERVED:
+        raise ValueError(f"the name {name} is taken: something else is stored under it")
+    return name
+
+
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
-Retention = Annotated[Period, BeforeValidator(_period)]
-Duration = Annotated[timedelta, BeforeValidator(_duration)]
+TierName = Annotated[Name, AfterValidator(_not_reserved)]
 Cron = Annotated[str, AfterValidator(_cron)]
+Instant = Annotated[AwareDatetime, AfterValidator(lambda instant: instant.astimezone(UTC))]
 
 
 class Tier(BaseModel):
-    """One tier: a row of data. Its name is its key in the policy."""
+    """One tier: a row of data. Its name is its key in the policy. Without a cron it is filled when somebody asks."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    cron: Cron
+    on_demand: bool = False
+    cron: Annotated[Cron | None, Field(validate_default=True)] = None
+    takes: Takes = Takes.FULL
     kept_on_disk: Retention | None = None
     kept_in_s3: Retention
     never_fewer_than: int = Field(ge=0)
     storage_class: StorageClass
+
+    @field_validator("cron")
+    @classmethod
+    def _due_or_on_demand(cls, cron: str | None, info: ValidationInfo) -> str | None:
+        if (cron is None) is not bool(info.data.get("on_demand")):
+            raise ValueError("a tier has either a cron, or on_demand = true")
+        return cron
+
+    @field_validator("never_fewer_than")
+    @classmethod
+    def _floor_within_reach(cls, floor: int, info: ValidationInfo) -> int:
+        cron, kept = info.data.get("cron"), info.data.get("kept_in_s3")
+        if cron is None or kept is None:
+            return floor
+        newest = last_due(cron, _COUNTED_FROM)
+        oldest = kept.before(newest)
+        within = takewhile(lambda due: due > oldest, due_before(cron, newest + timedelta(seconds=1)))
+        counted = sum(1 for _ in islice(within, floor))
+        if counted < floor:
+            raise ValueError(f"only {counted} fall due in {kept}: there would never be {floor} to keep")
+        return floor
 
 
 class Policy(BaseModel):
@@ -95,11 +114,12 @@ class Policy(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     database: Name
-    protected_since: AwareDatetime | None = None
+    protected_since: Instant | None = None
     recovery_point_objective: Duration
     recovery_time_objective: Duration
     lock_timeout: Duration
-    tiers: Mapping[Name, Tier] = Field(min_length=1)
+    max_monthly_egress_gb: float = Field(default=200, gt=0, allow_inf_nan=False)
+    tiers: Mapping[TierName, Tier] = Field(min_length=1)
 
     def tier(self, name: str) -> Tier:
         """The tier of that name; ConfigurationError if the policy has none."""
@@ -108,6 +128,40 @@ class Policy(BaseModel):
                 f"the policy has no tier {name!r}", remedy=f"choose one of: {', '.join(self.tiers)}"
             )
         return self.tiers[name]
+
+    @property
+    def scheduled(self) -> Mapping[str, str]:
+        """The tiers that fall due by themselves, with their crons."""
+        return {name: tier.cron for name, tier in self.tiers.items() if tier.cron is not None}
+
+    def due_at(self, instant: datetime) -> list[str]:
+        """The tiers that fall due at that very instant (aware UTC)."""
+        return [name for name, cron in self.scheduled.items() if falls_due(cron, instant)]
+
+    def promoted_from(self, name: str) -> str | None:
+        """The full tier that is due whenever `name` is, the one most often due; None if there is none."""
+        cron = self.tier(name).cron
+        if cron is None:
+            return None
+        instants = _dues(cron)
+        oftener = [
+            other
+            for other, theirs in self.scheduled.items()
+            if other != name
+            and theirs != cron
+            and self.tiers[other].takes is Takes.FULL
+            and all(falls_due(theirs, instant) for instant in instants)
+        ]
+        return min(oftener, key=lambda other: shortest_interval(self.scheduled[other]), default=None)
+
+
+def _dues(cron: str) -> list[datetime]:
+    return list(islice(CronSim(cron, _COUNTED_FROM), _COMPARED))
+
+
+def shortest_interval(cron: str) -> timedelta:
+    """The shortest time between two of the next due times of `cron`."""
+    return min(later - earlier for earlier, later in pairwise(_dues(cron)))
 
 
 def load_policy(path: Path | None = None) -> Policy:

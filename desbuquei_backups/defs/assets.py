@@ -1,34 +1,38 @@
 """The chain of a tier, one asset a step: dump → checksum manifest → S3 archive → restored copy."""
 
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
-from dagster._core.errors import DagsterExecutionInterruptedError
 
-from desbuquei_backups.core.errors import BackupError
-from desbuquei_backups.core.slots import Slot
-from desbuquei_backups.defs.rendering import (
-    archive_metadata,
-    check_result,
-    dump_metadata,
-    failed_check,
-    manifest_metadata,
-    proof_metadata,
-)
+from desbuquei_backups.core.tiers import Policy, Takes
+from desbuquei_backups.defs import steps
 from desbuquei_backups.defs.resources import Backups
-from desbuquei_backups.operations import verify
-from desbuquei_backups.operations.archive import archive, stored
-from desbuquei_backups.operations.dump import take_dump
-from desbuquei_backups.operations.restored_copy import prove
-from desbuquei_backups.operations.seal import seal
+from desbuquei_backups.operations.asked import Asked
 from desbuquei_backups.validation import checks
 
 OWNERS = ["team:operations"]
-STOPPED = "stopped by a person"
-Steps = Iterator[dg.MaterializeResult | dg.AssetCheckResult]
+_DUMP = """
+A plain SQL dump of one snapshot, compressed and hashed as it streams, with every table counted in it.
+
+After the globals, `gunzip -c FILE | psql` restores it. An open slot is filled once; run again, what is there is
+verified. A closed empty slot stays empty: a backup cannot be taken in the past.
+"""
+_PROMOTED = """
+Where another tier has dumped the database at the same instant, that dump is taken over, and nothing is read again.
+"""
+_INCREMENTAL = """
+Where nothing changed since the newest backup, that one's files stand for this slot. Where the month's egress budget has
+no dump for it, the slot is left out, and the check says what that costs.
+"""
+
+
+class AskedFor(dg.Config):
+    """Who asks for this backup, and why; both are kept in its manifest and its records."""
+
+    operator: str
+    reason: str
 
 
 def source(database: str) -> dg.AssetSpec:
@@ -43,9 +47,11 @@ def source(database: str) -> dg.AssetSpec:
 
 
 def tier_assets(
-    database: str, tier: str, slots: dg.TimeWindowPartitionsDefinition, *, retry_delay: float
+    policy: Policy, tier: str, slots: dg.PartitionsDefinition[Any], *, retry_delay: float
 ) -> list[dg.AssetsDefinition]:
     """The four assets of one tier, partitioned by its slots; each can be run again and finishes what is missing."""
+    database, takes = policy.database, policy.tier(tier).takes
+    promoted_from = policy.promoted_from(tier)
     common: Mapping[str, Any] = {
         "key_prefix": [database, tier],
         "group_name": tier,
@@ -70,38 +76,44 @@ def tier_assets(
                 for name in names
             ]
 
-    @dg.asset(
-        **common,
-        deps=[[database, "source"]],
-        kinds={"postgres", "gzip"},
-        check_specs=specs("dump", checks.DUMP_IS_COMPLETE, checks.CHECKSUMS_MATCH, blocking=True),
-    )
-    def dump(context: dg.AssetExecutionContext, backups: Backups) -> Steps:
-        """A plain SQL dump of one snapshot, compressed and hashed as it streams, with every table counted in it.
+    def after(*path: str) -> list[dg.AssetDep]:
+        """The same slot's asset of the tier that this one is promoted from, if there is one."""
+        if promoted_from is None:
+            return []
+        same_instant = dg.IdentityPartitionMapping()
+        return [dg.AssetDep([database, promoted_from, *path], partition_mapping=same_instant)]
 
-        After the globals, `gunzip -c FILE | psql` restores it. An open slot is filled once; run again, what is there
-        is verified. A closed empty slot stays empty: a backup cannot be taken in the past.
-        """
-        slot = Slot.of_key(tier, context.partition_key)
-        with _stoppable(), backups.site(context.log) as site:
-            try:
-                taken = take_dump(site, slot)
-                there = (
-                    verify.read_back(site.settings.folder, taken.manifest)
-                    if taken.where == "disk"
-                    else stored(site, taken.manifest)
-                )
-            except BackupError as error:
-                yield from _untrue(error, checks.DUMP_IS_COMPLETE)
-                raise _failure(error) from None
-            yield dg.MaterializeResult(
-                data_version=dg.DataVersion(taken.manifest.dump.sha256),
-                metadata=dump_metadata(taken, site.settings.folder),
-                check_results=[
-                    check_result(checks.dump_is_complete(taken.manifest)),
-                    check_result(checks.checksums_match(taken.manifest, there)),
-                ],
-            )
+    described = (
+        _DUMP + (_PROMOTED if policy.tier(tier).cron else "") + (_INCREMENTAL if takes is Takes.INCREMENTAL else "")
+    )
+    dump_options: Mapping[str, Any] = {
+        **common,
+        "name": "dump",
+        "deps": [dg.AssetDep([database, "source"]), *after("s3_archive")],
+        "kinds": {"postgres", "gzip"},
+        "description": described.strip(),
+        # Nothing is materialised for a slot that is left out on purpose.
+        "output_required": takes is Takes.FULL,
+        "check_specs": [
+            *specs("dump", *checks.DUMP_CHECKS, blocking=True),
+            *(
+                specs("dump", checks.RECOVERY_POINT_WITHIN_OBJECTIVE, blocking=False)
+                if takes is Takes.INCREMENTAL
+                else []
+            ),
+        ],
+    }
+
+    if policy.tier(tier).on_demand:
+
+        @dg.asset(**dump_options)
+        def dump(context: dg.AssetExecutionContext, backups: Backups, config: AskedFor) -> steps.Steps:
+            yield from steps.dump(context, backups, tier, Asked(config.operator, config.reason))
+    else:
+
+        @dg.asset(**dump_options)
+        def dump(context: dg.AssetExecutionContext, backups: Backups) -> steps.Steps:
+            yield from steps.dump(context, backups, tier, None)
 
     @dg.asset(**common, deps=[[database, tier, "dump"]], kinds={"json"})
     def checksum_manifest(context: dg.AssetExecutionContext, backups: Backups) -> dg.MaterializeResult[None]:
@@ -109,15 +121,7 @@ def tier_assets(
 
         Written when every file was read back from disk and found to be what was written; linked to the manifest before.
         """
-        slot = Slot.of_key(tier, context.partition_key)
-        with _stoppable(), backups.site(context.log) as site:
-            try:
-                sealed = seal(site, slot)
-            except BackupError as error:
-                raise _failure(error) from None
-            return dg.MaterializeResult(
-                data_version=dg.DataVersion(sealed.sha256), metadata=manifest_metadata(sealed, site.settings.folder)
-            )
+        return steps.checksum_manifest(context, backups, tier)
 
     @dg.asset(
         **common,
@@ -128,71 +132,27 @@ def tier_assets(
             *specs("s3_archive", checks.ARCHIVE_IS_ENCRYPTED, blocking=False),
         ],
     )
-    def s3_archive(context: dg.AssetExecutionContext, backups: Backups) -> Steps:
+    def s3_archive(context: dg.AssetExecutionContext, backups: Backups) -> steps.Steps:
         """The backup in S3: in checksummed parts, encrypted, in the tier's storage class, its manifest last.
 
-        Nothing is ever overwritten. Run again after an outage, it stores what is missing and compares all of it.
+        Nothing is ever overwritten. Run again after an outage, it stores what is missing and compares all of it. A
+        dump that was taken over from another tier is copied within S3.
         """
-        slot = Slot.of_key(tier, context.partition_key)
-        with _stoppable(), backups.site(context.log) as site:
-            try:
-                archived = archive(site, slot)
-            except BackupError as error:
-                yield from _untrue(error, checks.ARCHIVE_MATCHES_MANIFEST)
-                raise _failure(error) from None
-            yield dg.MaterializeResult(
-                data_version=dg.DataVersion(archived.manifest.dump.sha256),
-                metadata=archive_metadata(archived),
-                check_results=[
-                    check_result(checks.archive_matches_manifest(archived)),
-                    check_result(checks.archive_is_encrypted(archived)),
-                ],
-            )
+        yield from steps.s3_archive(context, backups, tier)
 
     @dg.asset(
         **common,
-        deps=[[database, tier, "s3_archive"]],
+        deps=[dg.AssetDep([database, tier, "s3_archive"]), *after("restored_copy")],
         kinds={"postgres"},
         check_specs=specs("restored_copy", *checks.RESTORED_COPY_CHECKS, blocking=False),
     )
-    def restored_copy(context: dg.AssetExecutionContext, backups: Backups) -> Steps:
+    def restored_copy(context: dg.AssetExecutionContext, backups: Backups) -> steps.Steps:
         """The proof: the archive restored from S3 on a server that has never seen the source, compared, and dropped.
 
         Every count, fingerprint and definition is read again and compared with the dump's own snapshot. What that
-        server lacks is restored around and reported as what could not be compared.
+        server lacks is restored around and reported as what could not be compared. A copy is proven by the restored
+        copy of what it was taken from and its equal checksum; run again, it is restored itself, unless it is frozen.
         """
-        slot = Slot.of_key(tier, context.partition_key)
-        with _stoppable(), backups.site(context.log) as site:
-            try:
-                proof = prove(site, slot)
-            except BackupError as error:
-                yield from _untrue(error, *checks.RESTORED_COPY_CHECKS)
-                raise _failure(error) from None
-            yield dg.MaterializeResult(
-                data_version=dg.DataVersion(proof.manifest.dump.sha256),
-                metadata=proof_metadata(proof),
-                check_results=[check_result(judgement) for judgement in checks.restored_copy_matches(proof)],
-            )
+        yield from steps.restored_copy(context, backups, tier)
 
     return [dump, checksum_manifest, s3_archive, restored_copy]
-
-
-@contextmanager
-def _stoppable() -> Iterator[None]:
-    """A person who stops a step means it: it is not tried again."""
-    try:
-        yield
-    except (KeyboardInterrupt, DagsterExecutionInterruptedError):
-        raise dg.Failure(description=STOPPED, allow_retries=False) from None
-
-
-def _untrue(error: BackupError, *names: str) -> Iterator[dg.AssetCheckResult]:
-    """The checks that an error proves untrue. An outage proves nothing: they are judged when it is over."""
-    if error.permanent:
-        for name in names:
-            yield failed_check(name, error.what)
-
-
-def _failure(error: BackupError) -> dg.Failure:
-    metadata = {"backup": error.backup_id or "", "what happened": error.what, "what to do": error.remedy}
-    return dg.Failure(description=str(error), metadata=metadata, allow_retries=not error.permanent)

@@ -67,12 +67,12 @@ def find(settings: Settings) -> Webserver | None:
     return webserver if healthy.get("QUEUED_RUN_COORDINATOR") else None
 
 
-def submit(webserver: Webserver, job: str, slot: Slot, tags: dict[str, str]) -> str:
+def submit(webserver: Webserver, job: str, slot: Slot, tags: dict[str, str], config: dict[str, Any]) -> str:
     """Launch the tier's job for `slot` there; returns the run's id."""
     from dagster_graphql import DagsterGraphQLClient
 
     client = DagsterGraphQLClient(webserver.host, port_number=webserver.port)
-    return client.submit_job_execution(job, tags={"dagster/partition": slot.key, **tags})
+    return client.submit_job_execution(job, run_config=config, tags={"dagster/partition": slot.key, **tags})
 
 
 def follow(instance: dg.DagsterInstance, run_id: str, said: Callable[[str], None]) -> list[dg.DagsterEvent]:

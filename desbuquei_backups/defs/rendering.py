@@ -7,10 +7,11 @@ from typing import Any
 import dagster as dg
 
 from desbuquei_backups.core.comparison import Finding, Verdict
-from desbuquei_backups.core.manifest import manifest_name
+from desbuquei_backups.core.manifest import Manifest, manifest_name
 from desbuquei_backups.operations.archive import Archived
+from desbuquei_backups.operations.copies import Place
+from desbuquei_backups.operations.equal_copy import Proof
 from desbuquei_backups.operations.filled import Taken
-from desbuquei_backups.operations.restored_copy import Proof
 from desbuquei_backups.operations.seal import Sealed
 from desbuquei_backups.validation.judge import Judgement
 
@@ -21,12 +22,14 @@ _MOST_LETTERS_OF_A_VALUE = 70
 _ORDER = {Verdict.DIFFERS: 0, Verdict.UNCOMPARED: 1, Verdict.MATCHES: 2}
 
 
-def check_result(judgement: Judgement) -> dg.AssetCheckResult:
-    """Green if all matches; an error if something does not; a warning where something could not be compared."""
+def check_result(
+    judgement: Judgement, *, worst: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR
+) -> dg.AssetCheckResult:
+    """Green if all matches; `worst` if something does not; a warning where something could not be compared."""
     return dg.AssetCheckResult(
         check_name=judgement.check,
         passed=judgement.verdict is Verdict.MATCHES,
-        severity=dg.AssetCheckSeverity.ERROR if judgement.verdict is Verdict.DIFFERS else dg.AssetCheckSeverity.WARN,
+        severity=worst if judgement.verdict is Verdict.DIFFERS else dg.AssetCheckSeverity.WARN,
         description=judgement.summary,
         metadata={
             "compared": findings_table(judgement.findings),
@@ -52,6 +55,17 @@ def failed_check(name: str, why: str) -> dg.AssetCheckResult:
         severity=dg.AssetCheckSeverity.ERROR,
         description=_short(why, keep_lines=True),
         metadata={"error": why},
+    )
+
+
+def skipped_check(name: str, why: str) -> dg.AssetCheckResult:
+    """A check of a slot that was left empty on purpose: there is nothing to judge."""
+    return dg.AssetCheckResult(
+        check_name=name,
+        passed=False,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"nothing to judge: {_short(why, keep_lines=True)}",
+        metadata={"left out": why},
     )
 
 
@@ -82,6 +96,7 @@ def dump_metadata(taken: Taken, folder: Path) -> Mapping[str, Any]:
     dump, seconds = manifest.dump, manifest.stage_seconds.get("dump", 0)
     return {
         "backup id": manifest.backup_id,
+        **_provenance(manifest),
         "taken at": dg.MetadataValue.timestamp(manifest.taken_at.timestamp()),
         "file": dg.MetadataValue.path(str(folder / dump.name)),
         "size (bytes)": dump.size,
@@ -107,6 +122,17 @@ def dump_metadata(taken: Taken, folder: Path) -> Mapping[str, Any]:
         "reused": taken.reused,
         "verified": _VERIFIED[taken.where] if taken.reused else "as it was written",
     }
+
+
+def _provenance(manifest: Manifest) -> Mapping[str, Any]:
+    """Where the dump came from, if not from the database; and who asked for it."""
+    found = {
+        "taken over from": manifest.copy_of,
+        "unchanged since": manifest.same_as,
+        "operator": manifest.operator,
+        "reason": manifest.reason,
+    }
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def manifest_metadata(sealed: Sealed, folder: Path) -> Mapping[str, Any]:
@@ -166,6 +192,7 @@ def proof_metadata(proof: Proof) -> Mapping[str, Any]:
     return {
         "backup id": proof.manifest.backup_id,
         "verdict": proof.verdict.value,
+        "restored": _restored(proof),
         "rows": proof.manifest.rows,
         "tables": len(proof.row_counts),
         "row counts": findings_table(proof.row_counts),
@@ -176,6 +203,14 @@ def proof_metadata(proof: Proof) -> Mapping[str, Any]:
         "restored on": f"PostgreSQL {proof.server_version}",
         **seconds,
     }
+
+
+def _restored(proof: Proof) -> str:
+    if proof.place is Place.DISK:
+        return "from disk: its archive has the same checksum, and is frozen"
+    if proof.restored == proof.manifest.backup_id:
+        return "from S3"
+    return f"as {proof.restored}, whose bytes are the same"
 
 
 def _table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], /, **types: str) -> dg.TableMetadataValue:

@@ -2,13 +2,14 @@
 
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 import dagster as dg
 from dagster._serdes import deserialize_value, serialize_value
 from dagster_shared.serdes.errors import DeserializationError
 
+from desbuquei_backups.defs.partitions import on_demand_name
 from desbuquei_backups.storage import disk
 
 _FOLDER = "unreported"
@@ -29,8 +30,11 @@ def keep(folder: Path, events: Iterable[dg.DagsterEvent]) -> None:
         disk.write_file(folder / _FOLDER / f"{time.time_ns()}.jsonl", content.encode())
 
 
-def report(folder: Path, instance: dg.DagsterInstance) -> int:
-    """Report to `instance` all that was kept; says how many events there were."""
+def report(folder: Path, instance: dg.DagsterInstance, on_demand: Collection[str] = ()) -> int:
+    """Report to `instance` all that was kept; says how many events there were.
+
+    Partitions of the tiers in `on_demand` are registered: no cron makes them known.
+    """
     reported = 0
     with disk.disk_errors(folder / _FOLDER):
         paths = sorted((folder / _FOLDER).glob("*.jsonl"))
@@ -45,6 +49,9 @@ def report(folder: Path, instance: dg.DagsterInstance) -> int:
             _LOG.warning("%s is not reported to Dagster: %s", path, error)
             continue
         for event in events:
+            database, tier = event.asset_key.path[:2]
+            if tier in on_demand and event.partition:
+                instance.add_dynamic_partitions(on_demand_name(database, tier), [event.partition])
             instance.report_runless_asset_event(event)
         reported += len(events)
         path.unlink()

@@ -21,7 +21,7 @@ def read_archived(
     digest = hashlib.sha256()
 
     def hashed() -> Iterator[bytes]:
-        for chunk in bucket.read(key_of(manifest, file.name)):
+        for chunk in bucket.read(key_of(file.name)):
             digest.update(chunk)
             progress(len(chunk))
             yield chunk
@@ -29,7 +29,7 @@ def read_archived(
     yield from read_gzip(hashed(), name=file.name)
     if digest.hexdigest() != file.sha256:
         raise IntegrityError(
-            f"{bucket.uri(key_of(manifest, file.name))} is not what was archived: its SHA-256 is {digest.hexdigest()}, "
+            f"{bucket.uri(key_of(file.name))} is not what was archived: its SHA-256 is {digest.hexdigest()}, "
             f"the manifest says {file.sha256}",
             remedy="find out who altered it; restore from the copy on disk, or from another backup",
         )

@@ -4,13 +4,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from desbuquei_backups.core.errors import IntegrityError, NotFound
+from desbuquei_backups.core.errors import Frozen, IntegrityError, NotFound
 from desbuquei_backups.core.manifest import Manifest, Role
 from desbuquei_backups.core.slots import Slot
 from desbuquei_backups.operations import verify
 from desbuquei_backups.operations.archived import read_archived
 from desbuquei_backups.operations.site import Site
 from desbuquei_backups.storage import catalog
+from desbuquei_backups.storage.catalog import key_of
+from desbuquei_backups.storage.s3_errors import THAW
 from desbuquei_backups.storage.stream import read_file, read_gzip
 
 Progress = Callable[[int], None]
@@ -56,6 +58,9 @@ def _in_s3(site: Site, backup_id: str) -> Copy:
             f"it is not archived in {site.bucket.uri(tier)}",
             remedy="`desbuquei list --remote` shows what is there; --from disk restores the copy in the backup folder",
         )
+    found = site.bucket.head(key_of(manifest.dump.name))
+    if found is not None and found.frozen:
+        raise Frozen(f"{found.uri} is in {found.storage_class.value}", remedy=THAW)
     return Copy(
         manifest, Place.S3, lambda role, progress: read_archived(site.bucket, manifest, role, progress=progress)
     )

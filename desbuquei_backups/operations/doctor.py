@@ -75,11 +75,12 @@ def examine(site: Site, *, read_only: bool) -> Iterator[Precondition]:
     """Look at everything, as it goes. Nothing is left behind; with `read_only` nothing is written at all."""
     from desbuquei_backups.operations.doctor_places import bucket, folder
     from desbuquei_backups.operations.doctor_restore import restore_server
-    from desbuquei_backups.operations.doctor_source import source
+    from desbuquei_backups.operations.doctor_source import recovery_point, source
 
     yield from _settings(site.settings)
     if site.settings.urls.get(DATABASE_URL):
         yield from source(site)
+        yield from recovery_point(site)
     yield from folder(site, read_only=read_only)
     if site.settings.urls.get(S3_URL):
         yield from bucket(site, read_only=read_only)

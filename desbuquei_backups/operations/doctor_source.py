@@ -6,7 +6,9 @@ from collections.abc import Iterator
 import psycopg
 
 from desbuquei_backups.core.errors import BackupError, ToolMissing
+from desbuquei_backups.core.periods import in_words
 from desbuquei_backups.operations.doctor import Area, Precondition, clock
+from desbuquei_backups.operations.egress import incremental_tiers, price
 from desbuquei_backups.operations.settings import DATABASE_URL
 from desbuquei_backups.operations.site import Site
 from desbuquei_backups.operations.survey import survey
@@ -157,3 +159,26 @@ def _wal(settings: dict[str, str]) -> Iterator[Precondition]:
         )
     else:
         yield _AREA.ok("max_slot_wal_keep_size", f"{keep} MB")
+
+
+def recovery_point(site: Site) -> Iterator[Precondition]:
+    """What logical dumps in place of increments read in a month, and how old the newest backup gets between them."""
+    for tier in incremental_tiers(site):
+        try:
+            found = price(site, tier)
+        except BackupError as error:
+            yield _AREA.error(tier, error)
+            continue
+        if found is None:
+            yield _AREA.not_applicable(tier, "what its dumps read in a month is known after the first one")
+        elif found.recovery_point <= site.policy.recovery_point_objective:
+            yield _AREA.ok(tier, found.said())
+        else:
+            promised = in_words(site.policy.recovery_point_objective)
+            remedy = "raise max_monthly_egress_gb in the policy" if found.cadence.stretched else ""
+            age = in_words(found.recovery_point)
+            yield _AREA.warning(
+                tier,
+                f"the newest backup gets up to {age} old, promised: {promised}; {found.said()}",
+                remedy or "nothing, if that will do: between logical dumps there is no point in time",
+            )

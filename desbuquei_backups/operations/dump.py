@@ -1,223 +1,147 @@
-"""Take a backup: a dump of one snapshot, counted and fingerprinted in that same snapshot."""
+"""Fill a slot: by a dump of one snapshot, by one that another tier took at that instant, or by what has not changed."""
 
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import psycopg
 
-from desbuquei_backups.core.errors import IntegrityError, SlotError, SourceUnreachable
-from desbuquei_backups.core.manifest import FINGERPRINT, FileFacts, LargeObjectFacts, Manifest, Role, TableFacts
+from desbuquei_backups.core.budget import left_out
+from desbuquei_backups.core.errors import ConfigurationError, SlotError
+from desbuquei_backups.core.manifest import Manifest
 from desbuquei_backups.core.slots import Slot, SlotState
+from desbuquei_backups.core.tiers import Takes
+from desbuquei_backups.operations import records
+from desbuquei_backups.operations.asked import Asked
+from desbuquei_backups.operations.egress import spent_so_far
 from desbuquei_backups.operations.filled import Taken, already_there
-from desbuquei_backups.operations.progress import timed
-from desbuquei_backups.operations.records import record, record_failures
+from desbuquei_backups.operations.held import slot_of
+from desbuquei_backups.operations.promotion import promote
+from desbuquei_backups.operations.records import record_failures
 from desbuquei_backups.operations.settings import DATABASE_URL
 from desbuquei_backups.operations.site import Site
-from desbuquei_backups.operations.survey import Survey, survey
+from desbuquei_backups.operations.snapshot_dump import SnapshotDump
+from desbuquei_backups.operations.unchanged import unchanged
+from desbuquei_backups.operations.whereabouts import is_on_disk
 from desbuquei_backups.postgres import connection as pg
-from desbuquei_backups.postgres import contents, logical, server
-from desbuquei_backups.postgres.plain_dump import Found, PlainDumpReader
-from desbuquei_backups.postgres.programs import Programs, choose
-from desbuquei_backups.postgres.requirements import requirements
+from desbuquei_backups.postgres import server
 from desbuquei_backups.storage import catalog, disk
-from desbuquei_backups.storage.stream import write_gzip
-
-_SETTLING = 5  # how often tables may come and go between listing and locking before we give up
 
 
-def take_dump(site: Site, slot: Slot, *, measured: bool = True) -> Taken:
-    """Fill an open slot with a dump, or verify what fills it already.
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A slot that was left empty on purpose, and why."""
 
-    A dump that fails verification is taken anew while its slot is open, and the bad file set aside. `measured=False`
-    leaves out counts and fingerprints, for measuring what they cost. Raises any BackupError; a closed empty slot is a
-    SlotError: a backup cannot be taken in the past.
+    slot: Slot
+    why: str
+
+
+def take_dump(site: Site, slot: Slot, *, asked: Asked | None = None, measured: bool = True) -> Taken | Skipped:
+    """Fill an open slot, or verify what fills it already.
+
+    A dump that another tier took at the same instant is taken over. An incremental tier takes the newest backup for its
+    own where nothing changed since, and is skipped where the egress budget has no dump for it. A dump that fails
+    verification is taken anew while its slot is open, and the bad file set aside. `measured=False` leaves out counts
+    and fingerprints, for measuring what they cost. Raises any BackupError; a closed empty slot is a SlotError: a
+    backup cannot be taken in the past.
     """
-    with site.locked(slot.backup_id, "dump"), record_failures(site, slot):
+    dump = SnapshotDump(site, slot, measured=measured)
+    with site.locked(slot.backup_id, "dump"), record_failures(site, slot, egress=lambda: dump.read):
         state = site.state(slot)
         if state is SlotState.FUTURE:
             raise SlotError("the slot is not due yet", remedy=f"wait until {slot.due:%Y-%m-%d %H:%M:%S} UTC")
         if (there := already_there(site, slot, may_retake=state is SlotState.OPEN)) is not None:
+            _refuse_another(there.manifest, asked)
             return there
-        if state is SlotState.CLOSED:
-            raise SlotError(
-                "the slot is closed and empty: a backup cannot be taken in the past, this recovery point was missed",
-                remedy=f"fill the slot that is open now: {site.open_slot(slot.tier).key}",
+        _refuse_closed(site, slot, state)
+        if site.tier(slot).on_demand and asked is None:
+            raise ConfigurationError(
+                f"a {slot.tier} backup needs an operator and a reason",
+                remedy=f"desbuquei backup {slot.tier} --reason TEXT, or both in the run's configuration",
             )
         disk.prepare(site.settings.folder)
-        return Taken(_Dump(site, slot, measured=measured).take(), reused=False, where="disk")
+        return _Filling(site, slot, asked, dump).fill()
+
+
+def _refuse_another(manifest: Manifest, asked: Asked | None) -> None:
+    if asked is not None and (manifest.operator, manifest.reason) != (asked.operator, asked.reason):
+        raise SlotError(
+            f"{manifest.operator} asked for a backup in the same second: {manifest.reason}", remedy="ask once more"
+        )
+
+
+def _refuse_closed(site: Site, slot: Slot, state: SlotState) -> None:
+    if state is SlotState.CLOSED:
+        open_now = site.open_slot(slot.tier).key
+        raise SlotError(
+            "the slot is closed and empty: a backup cannot be taken in the past, this recovery point was missed",
+            remedy=f"desbuquei backup {slot.tier} asks for one now"
+            if site.tier(slot).on_demand
+            else f"fill the slot that is open now: {open_now}",
+        )
+    later = [each for each in _filled_slots(site, slot.tier) if each > slot]
+    if later and not site.tier(slot).on_demand:
+        raise SlotError(
+            f"the slot is closed: {max(later).backup_id} was taken already, so this machine's clock went back",
+            remedy="let this machine take its time from NTP; the slot was missed and stays empty",
+        )
+
+
+def _filled_slots(site: Site, tier: str) -> list[Slot]:
+    lines = records.lines(site.settings.folder)
+    taken = (each for each in lines if (each.get("backup_type"), each.get("status")) == (tier, "success"))
+    return [slot for each in taken if (slot := slot_of(each["backup_id"])) is not None]
 
 
 @dataclass
-class _Dump:
-    """One dump being taken."""
+class _Filling:
+    """One slot being filled."""
 
     site: Site
     slot: Slot
-    measured: bool
-    seconds: dict[str, float] = field(default_factory=dict)
-    warnings: list[str] = field(default_factory=list)
-
-    def take(self) -> Manifest:
-        begun = time.monotonic()
-        url = self.site.settings.database_url
-        self.site.progress.stage("looking at the database")
-        server.refuse_transaction_pooler(url, setting=DATABASE_URL)
-        with pg.connect(url, setting=DATABASE_URL) as connection, pg.explained("taking the snapshot"):
-            pg.pin(connection)
-            programs = self._programs(connection)
-            with self._snapshot(connection) as (snapshot, taken_at, seen):
-                manifest = self._dump(connection, programs, snapshot, taken_at, seen)
-        manifest = manifest.model_copy(update={"duration_seconds": round(time.monotonic() - begun, 3)})
-        disk.write_file(catalog.draft_path(self.folder, self.slot.backup_id), manifest.to_bytes())
-        record(self.site, manifest, status="success")
-        return manifest
+    asked: Asked | None
+    dump: SnapshotDump
 
     @property
     def folder(self) -> Path:
         return self.site.settings.folder
 
-    def _programs(self, connection: pg.Connection) -> Programs:
-        major = connection.info.server_version // 10000
-        programs = choose(major)
-        if programs.major > major:
-            self.warnings.append(
-                f"taken with pg_dump {programs.version} from PostgreSQL {major}: "
-                f"it restores on PostgreSQL {programs.major} or newer"
-            )
-        return programs
-
-    @contextmanager
-    def _snapshot(self, connection: pg.Connection) -> Iterator[tuple[str, datetime, Survey]]:
-        """Lock every table, then take the snapshot, then see that the tables are still the ones that were locked."""
-        lock_timeout_ms = int(self.site.policy.lock_timeout.total_seconds() * 1000)
-        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-        connection.read_only = True
-        platform = server.platform(connection)
-        for _ in range(_SETTLING):
-            before = survey(connection, platform)
-            try:
-                with connection.transaction():
-                    contents.lock(connection, before.readable, timeout_ms=lock_timeout_ms)
-                    row = connection.execute("select pg_export_snapshot(), statement_timestamp()").fetchone()
-                    assert row is not None
-                    after = survey(connection, platform)
-                    if before.oids == after.oids:
-                        yield row[0], row[1], after
-                        return
-            except psycopg.errors.UndefinedTable:
-                continue
-        raise SourceUnreachable(
-            "tables come and go faster than they can be locked", remedy="run again when the migration is over"
-        )
-
-    def _dump(
-        self, connection: pg.Connection, programs: Programs, snapshot: str, taken_at: datetime, seen: Survey
-    ) -> Manifest:
-        parameters = pg.parse(self.site.settings.database_url, setting=DATABASE_URL)
-        facts = server.facts(connection, seen.platform)
-        needed = requirements(connection, seen.excluded_relations)
-        with timed(self.seconds, "dump"):
-            file, found = self._write_dump(connection, programs, parameters, snapshot, seen)
-        tables, large_objects = self._measure(connection, seen, found)
-        with timed(self.seconds, "globals"):
-            files = [file, *self._write_extras(programs, parameters, seen)]
-        return Manifest(
-            backup_id=self.slot.backup_id,
-            tier=self.slot.tier,
-            slot=self.slot.due,
-            taken_at=taken_at,
-            duration_seconds=0,
-            stage_seconds=self.seconds,
-            database=self.site.policy.database,
-            server=facts,
-            tools={"pg_dump": programs.version, "psql": programs.version},
-            files=files,
-            fingerprint=FINGERPRINT if self.measured else None,
-            tables=tables,
-            sequences=found.sequences,
-            large_objects=large_objects,
-            requirements=needed,
-            left_out=seen.left_out,
-            warnings=self.warnings,
-        )
-
-    def _write_dump(
-        self,
-        connection: pg.Connection,
-        programs: Programs,
-        parameters: Mapping[str, Any],
-        snapshot: str,
-        seen: Survey,
-    ) -> tuple[FileFacts, Found]:
-        row = connection.execute("select pg_database_size(current_database())").fetchone()
-        self.site.progress.stage("dumping", row[0] if row else None)
-        reader = PlainDumpReader(passing=False, count_rows=self.measured)
-
-        def watched() -> Iterator[bytes]:
-            for chunk in logical.dump(
-                programs,
-                parameters,
-                snapshot=snapshot,
-                exclude=seen.exclude_patterns,
-                lock_timeout_ms=int(self.site.policy.lock_timeout.total_seconds() * 1000),
-                warnings=self.warnings,
+    def fill(self) -> Taken | Skipped:
+        """Take over another tier's dump of this instant, or the newest of all if nothing changed, or take one."""
+        if (promoted := promote(self.site, self.slot)) is not None:
+            return self._keep(promoted, "disk" if is_on_disk(self.folder, promoted) else "S3")
+        url = self.site.settings.database_url
+        self.site.progress.stage("looking at the database")
+        server.refuse_transaction_pooler(url, setting=DATABASE_URL)
+        with pg.connect(url, setting=DATABASE_URL) as connection, pg.explained("taking the snapshot"):
+            pg.pin(connection)
+            connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+            connection.read_only = True
+            if (
+                self.site.tier(self.slot).takes is Takes.INCREMENTAL
+                and (spared := self._spared(connection)) is not None
             ):
-                reader.feed(chunk)
-                self.site.progress.advance(len(chunk))
-                yield chunk
-            reader.finish()
-            if not reader.found.complete:
-                raise IntegrityError(
-                    "pg_dump ended well, but its footer is missing: the dump is not whole",
-                    remedy="run again; look at the server's log if it happens twice",
-                )
+                return spared
+            return self._keep(self._dumped(connection), "disk")
 
-        return self._write(Role.DUMP, "sql.gz", watched()), reader.found
+    def _keep(self, manifest: Manifest, where: str) -> Taken:
+        disk.write_file(catalog.draft_path(self.folder, self.slot.backup_id), manifest.to_bytes())
+        records.record(self.site, manifest, status="success", egress_bytes=self.dump.read)
+        return Taken(manifest, reused=False, where=where)
 
-    def _measure(
-        self, connection: pg.Connection, seen: Survey, found: Found
-    ) -> tuple[list[TableFacts], LargeObjectFacts | None]:
-        if not self.measured:
-            return [], None
-        with timed(self.seconds, "counts and fingerprints"):
-            self.site.progress.stage("counting and fingerprinting", len(seen.counted), unit="tables")
-            parts = contents.parts_of(seen.carried, seen.counted)
-            counted = contents.measure(
-                connection, seen.counted, parts=parts, done=lambda _: self.site.progress.advance(1)
-            )
-            large_objects = contents.large_objects(connection)
-        tables = [
-            facts.model_copy(
-                update={"dumped_rows": sum(found.rows.get(oid, 0) for oid in (facts.parts or (facts.oid,)))}
-            )
-            for facts in counted
-        ]
-        return tables, large_objects
+    def _spared(self, connection: pg.Connection) -> Taken | Skipped | None:
+        """What fills an incremental slot without a dump, or why none is taken; None if one is."""
+        with connection.transaction():
+            same = unchanged(self.site, self.slot, connection)
+        if same is not None:
+            return self._keep(same, "disk" if is_on_disk(self.folder, same) else "S3")
+        spent = spent_so_far(records.lines(self.folder), self.site.now())
+        if (why := left_out(self.site.policy, self.slot, spent)) is None:
+            return None
+        records.skip(self.site, self.slot, why)
+        return Skipped(self.slot, why)
 
-    def _write_extras(self, programs: Programs, parameters: Mapping[str, Any], seen: Survey) -> list[FileFacts]:
-        self.site.progress.stage("roles and the database's own properties")
-        return [
-            self._write(
-                Role.GLOBALS,
-                "globals.sql.gz",
-                logical.globals_(programs, parameters, passwords=seen.passwords_readable),
-            ),
-            self._write(
-                Role.DATABASE,
-                "database.sql.gz",
-                logical.database_properties(programs, parameters, exclude=seen.exclude_patterns),
-            ),
-        ]
-
-    def _write(self, role: Role, suffix: str, chunks: Iterator[bytes]) -> FileFacts:
-        name = f"{self.slot.backup_id}.{suffix}"
-        with disk.aside(self.folder / name) as partial:
-            sums = write_gzip(chunks, partial)
-        return FileFacts(
-            name=name, role=role, size=sums.size, plain_size=sums.plain_size, md5=sums.md5, sha256=sums.sha256
-        )
+    def _dumped(self, connection: pg.Connection) -> Manifest:
+        manifest = self.dump.take(connection)
+        if self.asked is None:
+            return manifest
+        return manifest.model_copy(update={"operator": self.asked.operator, "reason": self.asked.reason})

@@ -8,6 +8,11 @@ from desbuquei_backups.core.manifest import Manifest, manifest_name
 from desbuquei_backups.core.slots import Slot
 from desbuquei_backups.operations import records, verify
 from desbuquei_backups.operations.site import Site
+from desbuquei_backups.operations.whereabouts import (
+    faults_in_store,
+    is_on_disk,
+    stored_anywhere,
+)
 from desbuquei_backups.storage import catalog, disk
 
 _LOG = logging.getLogger(__name__)
@@ -29,9 +34,13 @@ def already_there(site: Site, slot: Slot, *, may_retake: bool) -> Taken | None:
     slot's is left where it is and IntegrityError raised, if S3 has no other.
     """
     manifest, faults = _on_disk(site, slot)
-    if manifest is not None and not faults:
+    if manifest is not None and not faults and is_on_disk(site.settings.folder, manifest):
         return Taken(manifest, reused=True, where="disk")
     archived = _archived(site, slot)
+    if archived is None and manifest is not None and not faults:
+        faults = faults_in_store(manifest, stored_anywhere(site, manifest))
+        if not faults:  # what it is to be copied from is whole
+            return Taken(manifest, reused=True, where="S3")
     if archived is None and faults and not may_retake:
         raise IntegrityError("; ".join(faults), remedy="the slot is closed and S3 has no copy: see what altered it")
     if faults:
@@ -42,14 +51,19 @@ def already_there(site: Site, slot: Slot, *, may_retake: bool) -> Taken | None:
 
 
 def _on_disk(site: Site, slot: Slot) -> tuple[Manifest | None, list[str]]:
+    """The backup's manifest in the folder, and what is wrong with its files; nothing, where none need be there."""
+    folder = site.settings.folder
     try:
-        found = catalog.on_disk(site.settings.folder, slot.backup_id)
+        found = catalog.on_disk(folder, slot.backup_id)
     except IntegrityError as error:
         return None, [error.what]
     if found is None:
         return None, []
-    site.progress.stage("verifying what is there", found.manifest.size)
-    return found.manifest, verify.faults_on_disk(site.settings.folder, found.manifest, progress=site.progress.advance)
+    manifest = found.manifest
+    if not is_on_disk(folder, manifest) and (manifest.origin or site.tier(slot).kept_on_disk is None):
+        return manifest, []
+    site.progress.stage("verifying what is there", manifest.size)
+    return manifest, verify.faults_on_disk(folder, manifest, progress=site.progress.advance)
 
 
 def _archived(site: Site, slot: Slot) -> Manifest | None:
@@ -58,8 +72,7 @@ def _archived(site: Site, slot: Slot) -> Manifest | None:
     try:
         return catalog.in_bucket(bucket, slot.tier, slot.backup_id)
     except BackupError as error:
-        lines = records.read(site.settings.folder)
-        if any(line["backup_id"] == slot.backup_id and line.get("s3_uri") for line in lines):
+        if records.says_archived(site.settings.folder, slot.backup_id):
             raise
         _LOG.warning("%s: S3 cannot say whether it has it: %s", slot.backup_id, error.what)
         return None

@@ -1,11 +1,8 @@
-"""The records people grep: backup-metadata.jsonl, one line a backup; the table backup_logs mirrors it."""
+"""What people grep of each backup: its line in backup-metadata.jsonl; the table backup_logs mirrors it."""
 
-import fcntl
-import json
 import logging
-import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -14,20 +11,28 @@ from typing import Any
 from desbuquei_backups.core.errors import BackupError, IntegrityError, NotFound, RestoreFailed
 from desbuquei_backups.core.manifest import Manifest
 from desbuquei_backups.core.slots import Slot
-from desbuquei_backups.operations import backup_logs
+from desbuquei_backups.operations import backup_logs, metadata_file
+from desbuquei_backups.operations.metadata_file import FILE, Line, lines
 from desbuquei_backups.operations.site import Site
 from desbuquei_backups.storage import disk
 
-FILE = "backup-metadata.jsonl"
+__all__ = ["FILE", "Line", "change", "lines", "read", "record", "record_failures", "says_archived", "skip"]
+
 _LOG = logging.getLogger(__name__)
 _UNPROVEN: Mapping[str, Any] = {"s3_uri": None, "storage_class": None, "recovery_tested": False}
+_UNKNOWN = (
+    *("rows", "file", "checksum_md5", "checksum_sha256", "duration_seconds"),
+    *("copy_of", "same_as", "operator", "reason"),
+)
 _LONGEST = 300
+_Merge = Callable[[Line | None], Mapping[str, Any] | None]
 
 
 def record(site: Site, manifest: Manifest, *, status: str, **changed: Any) -> None:
     """Write the line of a new dump, and let the table catch up.
 
-    Nothing stays of what was said of an earlier dump of this id: but for `changed`, it is neither archived nor proven.
+    Nothing stays of what was said of an earlier dump of this id, but what reading it cost, to which this one's
+    `egress_bytes` are added: but for `changed`, it is neither archived nor proven.
     """
     line = {
         "backup_id": manifest.backup_id,
@@ -36,59 +41,127 @@ def record(site: Site, manifest: Manifest, *, status: str, **changed: Any) -> No
         "database": manifest.database,
         "status": status,
         "size": manifest.dump.size,
+        "total_size": manifest.size,
+        "rows": manifest.rows if manifest.tables else None,
+        "egress_bytes": 0,
         "file": manifest.dump.name,
         "checksum_md5": manifest.dump.md5,
         "checksum_sha256": manifest.dump.sha256,
+        **_UNPROVEN,
         "duration_seconds": manifest.duration_seconds,
+        "copy_of": manifest.copy_of,
+        "same_as": manifest.same_as,
+        "operator": manifest.operator,
+        "reason": manifest.reason,
         "error": None,
+        **changed,
     }
-    _write(site, {**_UNPROVEN, **line, **changed})
+    _write(site, manifest.backup_id, lambda old: {**line, "egress_bytes": line["egress_bytes"] + _egress(old)})
 
 
 def change(site: Site, backup_id: str, **changed: Any) -> None:
     """Change what the backup's line says, if it has one here; then let the table catch up."""
-    if any(line["backup_id"] == backup_id for line in read(site.settings.folder)):
-        _write(site, {"backup_id": backup_id, **changed})
+    if metadata_file.find(site.settings.folder, {backup_id}).lines:
+        _write(site, backup_id, lambda old: None if old is None else _changed(old, changed))
+
+
+def skip(site: Site, slot: Slot, why: str) -> None:
+    """Record a slot that is left empty on purpose, and why; a backup that is there already stays what it is."""
+
+    def skipped(old: Line | None) -> Line | None:
+        if old is not None and old.get("status") == "success":
+            return None
+        return {**_empty(site, slot), "status": "skipped", "egress_bytes": _egress(old), "error": why}
+
+    _write(site, slot.backup_id, skipped)
 
 
 @contextmanager
-def record_failures(site: Site, slot: Slot) -> Iterator[None]:
+def record_failures(site: Site, slot: Slot, *, egress: Callable[[], int] = lambda: 0) -> Iterator[None]:
     """Record a step that failed or was stopped, whatever ended it, with its error; that one then goes on unchanged.
 
     A backup that is archived stays one: the error is only noted beside it, unless bytes are gone or not what they were.
+    `egress` says how many bytes of SQL were read for nothing: they were paid for all the same.
     """
     try:
         yield
     except BaseException as error:
         try:
-            _write_failure(site, slot, error)
+            _write_failure(site, slot, error, egress())
         except Exception as second:  # noqa: BLE001 - what ended the step must not be hidden by it
             _LOG.warning("the failure of %s could not be recorded: %s", slot.backup_id, _said(second))
         raise
 
 
-def _write_failure(site: Site, slot: Slot, error: BaseException) -> None:
+def _write_failure(site: Site, slot: Slot, error: BaseException, read: int) -> None:
+    found_nothing = isinstance(error, NotFound)  # a step that found nothing to do made no attempt
+
+    def failed(old: Line | None) -> Mapping[str, Any] | None:
+        told = {"egress_bytes": _egress(old) + read, "error": _said(error)}
+        status = old.get("status") if old is not None else None
+        if old is not None and status == "success":
+            kept = old.get("s3_uri") and not isinstance(error, IntegrityError | NotFound | RestoreFailed)
+            return _changed(old, {**told, "status": "success" if kept else "failed"})
+        if found_nothing and not read and (old is None or status == "skipped"):
+            return None
+        return {**_empty(site, slot), **(old or {}), **told, "status": "failed"}
+
+    if found_nothing and not site.settings.folder.exists():
+        return
     # Who stops a run waits for it to end: the table may wait for the next backup.
-    mirrored = isinstance(error, Exception)
-    there = {line["backup_id"]: line for line in _readable(site.settings.folder)}.get(slot.backup_id)
-    if there is not None and there.get("status") == "success":
-        kept = there.get("s3_uri") and not isinstance(error, IntegrityError | NotFound | RestoreFailed)
-        status = "success" if kept else "failed"
-        _write(site, {"backup_id": slot.backup_id, "status": status, "error": _said(error)}, mirrored=mirrored)
-    elif there is not None or not isinstance(error, NotFound):  # a step that found nothing to do made no attempt
-        failed = {
-            "backup_id": slot.backup_id,
-            "backup_type": slot.tier,
-            "backup_timestamp": _instant(site.now()),
-            "database": site.policy.database,
-            "size": 0,
-            "file": None,
-            "checksum_md5": None,
-            "checksum_sha256": None,
-            "duration_seconds": None,
-        }
-        line = {**failed, **(there or {}), "status": "failed", "error": _said(error)}
-        _write(site, line, mirrored=mirrored)
+    _write(site, slot.backup_id, failed, mirrored=isinstance(error, Exception))
+
+
+def read(folder: Path) -> list[Line]:
+    """All lines of the metadata file, in order; what is no line of ours is left out. `lines` holds one at a time."""
+    return list(lines(folder))
+
+
+def says_archived(folder: Path, backup_id: str) -> bool:
+    """Whether the backup's line says that S3 has it."""
+    line = metadata_file.find(folder, {backup_id}).lines.get(backup_id)
+    return line is not None and bool(line.get("s3_uri"))
+
+
+def _write(site: Site, backup_id: str, merge: _Merge, *, mirrored: bool = True) -> None:
+    """Put what `merge` makes of the old line in its place; nothing is written if that is None."""
+    folder = site.settings.folder
+    disk.prepare(folder)
+    with metadata_file.lock(folder):
+        line = merge(metadata_file.find(folder, {backup_id}).lines.get(backup_id))
+        if line is None:
+            return
+        backup_logs.owe(folder, backup_id)  # first: a crash in between must not leave the table behind
+        metadata_file.replace(folder, line)
+    if mirrored:
+        backup_logs.catch_up(site)
+
+
+def _changed(old: Line, changed: Mapping[str, Any]) -> Line:
+    """The old line, in its order, with what one written by hand may lack."""
+    return {**dict.fromkeys(old), **_UNPROVEN, **old, **changed}
+
+
+def _empty(site: Site, slot: Slot) -> Line:
+    """The line of a slot that no dump fills."""
+    return {
+        "backup_id": slot.backup_id,
+        "backup_type": slot.tier,
+        "backup_timestamp": _instant(site.now()),
+        "database": site.policy.database,
+        "status": "failed",
+        "size": 0,
+        "total_size": 0,
+        "egress_bytes": 0,
+        **dict.fromkeys(_UNKNOWN),
+        **_UNPROVEN,
+        "error": None,
+    }
+
+
+def _egress(line: Mapping[str, Any] | None) -> int:
+    recorded = line.get("egress_bytes") if line is not None else None
+    return recorded if isinstance(recorded, int) else 0
 
 
 def _said(error: BaseException) -> str:
@@ -99,56 +172,6 @@ def _said(error: BaseException) -> str:
         return f"stopped before it was done ({type(error).__name__})"
     first = next(iter(str(error).splitlines()), "")
     return re.sub(r"://\S*@", "://***@", f"{type(error).__name__}: {first}".rstrip(": "))[:_LONGEST]
-
-
-def read(folder: Path) -> list[dict[str, Any]]:
-    """The lines of the metadata file, in order. What is no line of ours is left out: a last one torn by a crash."""
-    path = folder / FILE
-    with disk.disk_errors(path):
-        text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
-    lines = []
-    # Not splitlines(): it also splits at characters that JSON leaves as they are within a name.
-    for text_line in filter(None, text.split("\n")):
-        try:
-            line = json.loads(text_line)
-        except ValueError:
-            line = None
-        if isinstance(line, dict) and isinstance(line.get("backup_id"), str):
-            lines.append(line)
-        else:
-            _LOG.warning("%s: a line that is not JSON, or no backup's, is left out: %.60s", path, text_line)
-    return lines
-
-
-def _readable(folder: Path) -> list[dict[str, Any]]:
-    try:
-        return read(folder)
-    except BackupError:
-        return []
-
-
-def _write(site: Site, line: Mapping[str, Any], *, mirrored: bool = True) -> None:
-    folder = site.settings.folder
-    disk.prepare(folder)
-    with _file_lock(folder):
-        lines = {old["backup_id"]: old for old in read(folder)}
-        lines[line["backup_id"]] = {**_UNPROVEN, **lines.get(line["backup_id"], {}), **line}
-        text = "".join(json.dumps(each, ensure_ascii=False) + "\n" for each in lines.values())
-        disk.write_file(folder / FILE, text.encode(errors="backslashreplace"))
-    if mirrored:
-        backup_logs.catch_up(site, list(lines.values()))
-
-
-@contextmanager
-def _file_lock(folder: Path) -> Iterator[None]:
-    path = folder / f".{FILE}.lock"
-    with disk.disk_errors(path):
-        descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _instant(instant: datetime) -> str:

@@ -1,17 +1,20 @@
 """Prove a backup: restore it from S3 on a server that has never seen the source, and compare everything."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 import psycopg
 
-from desbuquei_backups.core.comparison import Finding, Verdict, compare, lines_apart, overall
+from desbuquei_backups.core.comparison import Finding, Verdict, compare, lines_apart
 from desbuquei_backups.core.errors import NotFound
 from desbuquei_backups.core.manifest import Manifest, Role
 from desbuquei_backups.core.slots import Slot
-from desbuquei_backups.operations import records
-from desbuquei_backups.operations.archived import read_archived
+from desbuquei_backups.operations import proofs, records
 from desbuquei_backups.operations.comparing import compare_contents, left_around
+from desbuquei_backups.operations.copies import Copy, Place
+from desbuquei_backups.operations.equal_copy import Proof, checksum_finding, equal_proof, readable
+from desbuquei_backups.operations.leaving import leave_disk
 from desbuquei_backups.operations.loading import Around, load, property_statements
 from desbuquei_backups.operations.progress import timed
 from desbuquei_backups.operations.schema import ddl_by_label, label
@@ -22,43 +25,65 @@ from desbuquei_backups.postgres import connection as pg
 from desbuquei_backups.postgres import logical
 from desbuquei_backups.postgres.plain_dump import Found
 from desbuquei_backups.postgres.programs import Programs, choose
-from desbuquei_backups.postgres.target import Unmet
-from desbuquei_backups.storage import catalog
+from desbuquei_backups.storage import catalog, disk
 
+_PLACES = {Place.S3: "S3", Place.DISK: "disk"}
 PROPERTIES = "DATABASE PROPERTIES"
-
-
-@dataclass(frozen=True, slots=True)
-class Proof:
-    """What a restored copy showed, subject by subject, and the seconds that each stage took."""
-
-    manifest: Manifest
-    row_counts: Sequence[Finding]
-    contents: Sequence[Finding]
-    schema: Sequence[Finding]
-    lacking: Sequence[Unmet]
-    seconds: Mapping[str, float]
-    server_version: str
-
-    @property
-    def verdict(self) -> Verdict:
-        return overall([*self.row_counts, *self.contents, *self.schema])
 
 
 def prove(site: Site, slot: Slot) -> Proof:
     """Restore the archived backup of `slot` into a database of its own, compare, and drop it.
 
-    NotFound if it is not archived; IntegrityError if its objects are not what its manifest says; ToolFailed if psql
-    cannot restore it; TargetRefused if the restore server is the source.
+    A copy is proven by the restored copy of the backup that it was taken from, and its object's equal checksum; asked
+    for once more, it is restored itself, unless it is frozen. NotFound if it is not archived; IntegrityError if its
+    objects are not what its manifest says; ToolFailed if psql cannot restore it; TargetRefused if the restore server is
+    the source; Frozen if there is no copy that can be read.
     """
-    with naming(slot.backup_id), records.record_failures(site, slot):
+    with naming(slot.backup_id), records.record_failures(site, slot), _one_at_a_time(site, slot):
         site.progress.stage("fetching the manifest")
         manifest = catalog.in_bucket(site.bucket, slot.tier, slot.backup_id)
         if manifest is None:
-            raise NotFound("it is not archived in S3", remedy=f"desbuquei backup {slot.tier} finishes what is missing")
-        proof = _Proving(site, manifest).prove()
+            raise NotFound(
+                "it is not archived in S3",
+                remedy=f"desbuquei backup {slot.tier} --slot {slot.key} finishes what is missing",
+            )
+        proof = equal_proof(site, manifest) or _restored(site, manifest)
+        recorded = proofs.of_findings(
+            manifest,
+            site.now(),
+            proof.restored,
+            proof.server_version,
+            proof.row_counts,
+            proof.contents,
+            proof.schema,
+        )
+        proofs.keep(
+            site.bucket, recorded, {"backup-id": slot.backup_id, "tier": slot.tier, "database": manifest.database}
+        )
         records.change(site, slot.backup_id, **_recorded(proof))
+        leave_disk(site, manifest)
         return proof
+
+
+@contextmanager
+def _one_at_a_time(site: Site, slot: Slot) -> Iterator[None]:
+    """Tiers that fall due together are proven one after the other: what the first one showed, the others take over."""
+    with disk.lock(
+        site.settings.folder,
+        f"{site.policy.database}-proof",
+        doing=f"proof of {slot.backup_id}",
+        wait_seconds=site.lock_wait_seconds,
+        waiting=site.progress.stage,
+    ):
+        yield
+
+
+def _restored(site: Site, manifest: Manifest) -> Proof:
+    copy = readable(site, manifest)
+    proof = _Proving(site, copy).prove()
+    if copy.place is Place.S3 and copy.manifest == manifest:
+        return proof
+    return replace(proof, manifest=manifest, contents=[*proof.contents, checksum_finding(site, manifest)])
 
 
 def _recorded(proof: Proof) -> dict[str, object]:
@@ -75,11 +100,15 @@ def _recorded(proof: Proof) -> dict[str, object]:
 @dataclass
 class _Proving:
     site: Site
-    manifest: Manifest
+    copy: Copy
     seconds: dict[str, float] = field(default_factory=dict)
 
+    @property
+    def manifest(self) -> Manifest:
+        return self.copy.manifest
+
     def prove(self) -> Proof:
-        globals_script = b"".join(read_archived(self.site.bucket, self.manifest, Role.GLOBALS)).decode()
+        globals_script = self.copy.text(Role.GLOBALS)
         with scratch_database(self.site, self.manifest, globals_script) as scratch:
             around = Around(scratch.lacking)
             with (
@@ -98,16 +127,26 @@ class _Proving:
                 with timed(self.seconds, "schema"):
                     schema = self._compare_schema(connection, programs, scratch, around, found)
                 version = connection.info.parameter_status("server_version") or ""
-        return Proof(self.manifest, row_counts, content, schema, scratch.lacking, self.seconds, version)
+        return Proof(
+            self.manifest,
+            row_counts,
+            content,
+            schema,
+            scratch.lacking,
+            self.seconds,
+            version,
+            self.manifest.backup_id,
+            self.copy.place,
+        )
 
     def _load(self, programs: Programs, scratch: Scratch, around: Around) -> Found:
-        self.site.progress.stage("restoring from S3", self.manifest.dump.size)
-        plain = read_archived(self.site.bucket, self.manifest, Role.DUMP, progress=self.site.progress.advance)
+        self.site.progress.stage(f"restoring from {_PLACES[self.copy.place]}", self.manifest.dump.size)
+        plain = self.copy.read(Role.DUMP, progress=self.site.progress.advance)
         return load(programs, scratch.url_parameters, plain, around)
 
     def _properties(self, connection: pg.Connection, programs: Programs, scratch: Scratch) -> Finding:
         """Owner, comment, grants and settings: applied, read back, and compared with what the source had."""
-        script = b"".join(read_archived(self.site.bucket, self.manifest, Role.DATABASE)).decode()
+        script = self.copy.text(Role.DATABASE)
         wanted = property_statements(script, self.manifest.server.database, scratch.name)
         refused = {}
         for statement in wanted:

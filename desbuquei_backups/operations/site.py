@@ -42,8 +42,9 @@ class Site:
         return self.policy.tier(slot.tier)
 
     def open_slot(self, tier: str) -> Slot:
-        """The tier's slot that is open now."""
-        return Slot(tier, last_due(self.policy.tier(tier).cron, self.now()))
+        """The tier's slot that is open now; of one that is filled when somebody asks, a new one."""
+        cron = self.policy.tier(tier).cron
+        return Slot(tier, self.now().replace(microsecond=0) if cron is None else last_due(cron, self.now()))
 
     def state(self, slot: Slot) -> SlotState:
         return state(slot, self.tier(slot).cron, self.now())

@@ -1,23 +1,25 @@
 """Verify backups one by one, wherever they lie, and say of each file whether it is still what its manifest says."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from desbuquei_backups.core.errors import BackupError, NotFound
 from desbuquei_backups.core.manifest import Manifest, manifest_name
 from desbuquei_backups.core.slots import Slot
 from desbuquei_backups.operations import inventory, verify
 from desbuquei_backups.operations.site import Site, naming
+from desbuquei_backups.operations.whereabouts import faults_in_store, is_on_disk, stored
 from desbuquei_backups.storage import catalog
 
 
 @dataclass(frozen=True, slots=True)
 class FileVerdict:
-    """One file: what is wrong with it, or nothing."""
+    """One file: what is wrong with it, or nothing; and why it was not read, if it was not."""
 
     name: str
     size: int | None
     faults: Sequence[str]
+    unread: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,9 @@ def chosen(site: Site, *, latest: str | None, remote: bool) -> list[str]:
     if remote:
         slots = [slot for tier in tiers for slot in inventory.archived_slots(site.bucket, tier)]
     else:
-        slots = [slot for slot in inventory.sealed_slots(site.settings.folder) if slot.tier in tiers]
+        slots = [
+            slot for slot in inventory.sealed_slots(site.settings.folder) if slot.tier in tiers and _kept(site, slot)
+        ]
     if not slots:
         where = site.bucket.uri("") if remote else str(site.settings.folder)
         raise NotFound(
@@ -53,6 +57,12 @@ def chosen(site: Site, *, latest: str | None, remote: bool) -> list[str]:
         )
     ids = [slot.backup_id for slot in sorted(slots, key=lambda slot: (slot.due, slot.tier), reverse=True)]
     return ids[:1] if latest else ids
+
+
+def _kept(site: Site, slot: Slot) -> bool:
+    """Whether its files are to be on disk, or are there though they need not be."""
+    kept = site.tier(slot).kept_on_disk is not None
+    return kept or any(site.settings.folder.glob(f"{slot.backup_id}.*sql.gz"))
 
 
 def verify_backup(site: Site, backup_id: str, *, remote: bool) -> Verified:
@@ -70,10 +80,26 @@ def verify_backup(site: Site, backup_id: str, *, remote: bool) -> Verified:
             return Verified(backup_id, where, [FileVerdict(manifest_name(backup_id), None, [error.what])])
         site.progress.stage(f"verifying {backup_id}", manifest.size)
         if remote:
-            faults = verify.faults_in_bucket(site.bucket, manifest, progress=site.progress.advance)
-        else:
-            faults = verify.faults_on_disk(site.settings.folder, manifest, progress=site.progress.advance)
+            return Verified(backup_id, where, _in_bucket(site, manifest))
+        faults = verify.faults_on_disk(site.settings.folder, manifest, progress=site.progress.advance)
         return Verified(backup_id, where, _by_file(manifest, faults))
+
+
+def _in_bucket(site: Site, manifest: Manifest) -> list[FileVerdict]:
+    """Each object read back whole; of what is frozen, the store's own checksum is compared, and that is said."""
+    there = stored(site, manifest)
+    frozen = {name: found for name, found in there.items() if found is not None and found.frozen}
+    asked = manifest.model_copy(update={"files": [file for file in manifest.files if file.name in frozen]})
+    read = manifest.model_copy(update={"files": [file for file in manifest.files if file.name not in frozen]})
+    faults = verify.faults_in_bucket(site.bucket, read, progress=site.progress.advance) + faults_in_store(asked, there)
+    return [
+        replace(
+            verdict, unread=f"in {frozen[verdict.name].storage_class.value}, not read: the store's checksum was asked"
+        )
+        if verdict.name in frozen
+        else verdict
+        for verdict in _by_file(manifest, faults)
+    ]
 
 
 def _manifest(site: Site, tier: str, backup_id: str, *, remote: bool) -> Manifest:
@@ -83,9 +109,10 @@ def _manifest(site: Site, tier: str, backup_id: str, *, remote: bool) -> Manifes
             raise NotFound("it is not archived in S3", remedy=f"desbuquei backup {tier} finishes what is missing")
         return archived
     found = catalog.on_disk(site.settings.folder, backup_id)
-    if found is None:
+    if found is None or (found.sealed and not is_on_disk(site.settings.folder, found.manifest)):
         raise NotFound(
-            f"it is not in {site.settings.folder}", remedy="its time on disk may be over: --remote verifies it in S3"
+            f"it is not in {site.settings.folder}",
+            remedy="its time on disk may be over, or its tier is kept in S3 alone: --remote verifies it there",
         )
     return found.manifest
 

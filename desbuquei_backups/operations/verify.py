@@ -1,6 +1,6 @@
 """Recompute and compare: whether a backup's bytes are still those of its manifest, on disk and in S3."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from desbuquei_backups.core.errors import BackupError, DiskError, NotFound
@@ -30,7 +30,11 @@ def read_back(
 
 def checksum_faults(folder: Path, manifest: Manifest, *, progress: Callable[[int], None] = _silent) -> list[str]:
     """What is wrong with the size, MD5 or SHA-256 of each file as read back from disk: `NAME has …`."""
-    found = read_back(folder, manifest, progress=progress)
+    return differences(manifest, read_back(folder, manifest, progress=progress))
+
+
+def differences(manifest: Manifest, found: Mapping[str, Checksums | str]) -> list[str]:
+    """How each file, as it was found, differs from what the manifest says: `NAME has …`."""
     faults = ((file.name, _fault(file, found[file.name])) for file in manifest.files)
     return [f"{name} {fault}" for name, fault in faults if fault]
 
@@ -51,7 +55,7 @@ def faults_in_bucket(bucket: Bucket, manifest: Manifest, *, progress: Callable[[
 
     def hashed(file: FileFacts) -> Iterator[bytes]:
         hasher = Hasher()
-        for chunk in bucket.read(key_of(manifest, file.name)):
+        for chunk in bucket.read(key_of(file.name)):
             hasher.update(chunk)
             progress(len(chunk))
             yield chunk

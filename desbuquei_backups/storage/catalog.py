@@ -5,10 +5,12 @@ from pathlib import Path
 
 from desbuquei_backups.core.errors import IntegrityError, NotFound
 from desbuquei_backups.core.manifest import Manifest, manifest_name, parse_manifest
+from desbuquei_backups.core.slots import Slot
 from desbuquei_backups.storage.disk import disk_errors
 from desbuquei_backups.storage.s3 import Bucket
 
 _SUFFIX = ".manifest.json"
+_LOOKED_AT = 10
 
 
 def draft_path(folder: Path, backup_id: str) -> Path:
@@ -20,9 +22,9 @@ def manifest_path(folder: Path, backup_id: str) -> Path:
     return folder / manifest_name(backup_id)
 
 
-def key_of(manifest: Manifest, file_name: str) -> str:
-    """The key of a backup's file in the bucket, below its prefix."""
-    return f"{manifest.tier}/{file_name}"
+def key_of(file_name: str) -> str:
+    """The key of a backup's file in the bucket, below its prefix: in the folder of the tier that it is named after."""
+    return f"{Slot.of_id(file_name.partition('.')[0]).tier}/{file_name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,10 @@ def last_sealed(folder: Path, *, but: str) -> bytes | None:
     """The bytes of the manifest sealed last, other than that of the backup `but`: the link before the next one."""
     newest: tuple[str, bytes] | None = None
     with disk_errors(folder):
-        contents = [path.read_bytes() for path in folder.glob(f"[!.]*{_SUFFIX}") if path.name != manifest_name(but)]
+        paths = [path for path in folder.glob(f"[!.]*{_SUFFIX}") if path.name != manifest_name(but)]
+        # Each is written once, when it is sealed; there may be years of them.
+        paths = sorted(paths, key=lambda path: path.stat().st_mtime_ns, reverse=True)[:_LOOKED_AT]
+        contents = [path.read_bytes() for path in paths]
     for content in contents:
         try:
             sealed_at = str(parse_manifest(content, where="").sealed_at)

@@ -4,6 +4,7 @@ import errno
 import fcntl
 import json
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from pathlib import Path
 from desbuquei_backups.core.errors import Busy, DiskError
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_NO_LINKS = {errno.EPERM, errno.EXDEV, errno.EMLINK, errno.ENOTSUP, errno.ENOSYS}
 _PARTIAL = ".partial"
 _BACKUP = "*-????-??-??-??????"  # a backup's id; what else is written here has locks of its own
 
@@ -61,6 +63,24 @@ def write_file(final: Path, content: bytes) -> None:
     with aside(final) as partial, disk_errors(partial), partial.open("wb", buffering=0) as file:
         write_all(file, content)
         os.fsync(file.fileno())
+
+
+def link(source: Path, final: Path) -> None:
+    """Give the file `source` a second name, at no cost of space; where the file system cannot, copy it."""
+    with disk_errors(final):
+        final.unlink(missing_ok=True)
+        try:
+            os.link(source, final)
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+        else:
+            _sync_folder(final.parent)
+            return
+    with aside(final) as partial, disk_errors(partial):
+        shutil.copyfile(source, partial)
+        with partial.open("rb") as file:
+            os.fsync(file.fileno())
 
 
 def remove_abandoned(folder: Path) -> list[str]:

@@ -1,18 +1,18 @@
 """The bucket: objects are written once, in checksummed and encrypted parts, and read back as a stream."""
 
-import base64
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from desbuquei_backups.core.errors import ConfigurationError, IntegrityError, NotFound, StoreRefused
 from desbuquei_backups.core.tiers import StorageClass
 from desbuquei_backups.storage.abandoned import abort_abandoned, store_time
 from desbuquei_backups.storage.disk import disk_errors
+from desbuquei_backups.storage.parts import encoded
 from desbuquei_backups.storage.s3_client import make_client
 from desbuquei_backups.storage.s3_errors import CREATE_BUCKET, Taken, UploadGone, store_errors
 from desbuquei_backups.storage.stored import StoredObject, described
@@ -80,12 +80,53 @@ class Bucket:
         """
         with disk_errors(path):
             size = path.stat().st_size
+        return self._make(
+            key, size, None, lambda upload: upload.send(path, size, progress), sha256, storage_class, tags
+        )
+
+    def copy_file(
+        self,
+        key: str,
+        source_key: str,
+        source: StoredObject,
+        *,
+        sha256: str,
+        parts_sha256: str | None,
+        storage_class: StorageClass,
+        tags: Mapping[str, str],
+        progress: Callable[[int], None] = lambda _: None,
+    ) -> StoredObject:
+        """Store a copy of the object at `source_key`, as `source` describes it, under another key: see `put_file`.
+
+        The store copies, and computes the checksum of what it copied. IntegrityError if that is not `parts_sha256`, or
+        if the source is another object by now: nothing is stored then; Frozen if it must be thawed first.
+        """
+        return self._make(
+            key,
+            source.size,
+            parts_sha256,
+            lambda upload: upload.copy(self._key(source_key), source, parts_sha256, progress),
+            sha256,
+            storage_class,
+            tags,
+        )
+
+    def _make(
+        self,
+        key: str,
+        size: int,
+        checksum: str | None,
+        fill: Callable[[Upload], None],
+        sha256: str,
+        storage_class: StorageClass,
+        tags: Mapping[str, str],
+    ) -> StoredObject:
         if (there := self.head(key)) is not None:
-            return self._equal_or_refused(there, sha256, size, None)
+            return self._equal_or_refused(there, sha256, size, checksum)
         self.abort_uploads(key)
         upload = Upload(self.client, self.name, self._key(key), sha256=sha256, storage_class=storage_class, tags=tags)
         try:
-            upload.send(path, size, progress)
+            fill(upload)
             if (there := self._completed(key, upload)) is not None:
                 return self._equal_or_refused(there, sha256, size, upload.checksum)
         except BaseException:
@@ -118,7 +159,7 @@ class Bucket:
             if there is None:
                 raise
             return self._equal_or_refused(there, digest.hexdigest(), len(content), None)
-        return self._as_sent(key, len(content), digest.hexdigest(), base64.b64encode(digest.digest()).decode())
+        return self._as_sent(key, len(content), digest.hexdigest(), encoded(digest.digest()))
 
     def put_if_absent(self, key: str, content: bytes, *, tags: Mapping[str, str] | None = None) -> None:
         """Write without looking first: the store itself must refuse a key that is taken (StoreRefused)."""
@@ -128,17 +169,18 @@ class Bucket:
                 Bucket=self.name,
                 Key=self._key(key),
                 Body=content,
-                ChecksumSHA256=base64.b64encode(digest.digest()).decode(),
+                ChecksumSHA256=encoded(digest.digest()),
                 ServerSideEncryption=ENCRYPTION,
                 StorageClass="STANDARD",
                 Metadata={"sha256": digest.hexdigest(), **(tags or {})},
+                Tagging=urlencode(tags or {}),
                 IfNoneMatch="*",
             )
 
-    def _as_sent(self, key: str, size: int, sha256: str, checksum: str) -> StoredObject:
+    def _as_sent(self, key: str, size: int, sha256: str, checksum: str | None) -> StoredObject:
         """What the store says of an object that was just sent; IntegrityError if it is not that."""
         stored = self.head(key)
-        if stored is None or stored.size != size or stored.sha256 != sha256 or stored.checksum not in (None, checksum):
+        if stored is None or not stored.holds(size, sha256, checksum):
             raise IntegrityError(
                 f"{self.uri(key)} is not what was sent", remedy="look at what else writes to the bucket; archive again"
             )
@@ -178,11 +220,12 @@ class Bucket:
                     return
                 yield chunk
 
-    def keys(self, folder: str) -> Iterator[str]:
-        """The keys below a folder, without this bucket's prefix."""
+    def keys(self, folder: str, *, after: str = "") -> Iterator[str]:
+        """The keys below a folder, in order, without this bucket's prefix; those after `folder` + `after` alone."""
         start = self._key(folder)
+        pages = self.client.get_paginator("list_objects_v2")
         with store_errors(f"listing {self.uri(folder)}"):
-            for page in self.client.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=start):
+            for page in pages.paginate(Bucket=self.name, Prefix=start, StartAfter=f"{start}{after}" if after else ""):
                 for found in page.get("Contents", ()):
                     yield found["Key"][len(self.prefix) + 1 if self.prefix else 0 :]
 
@@ -197,8 +240,7 @@ class Bucket:
         return f"{self.prefix}/{key}" if self.prefix else key
 
     def _equal_or_refused(self, there: StoredObject, sha256: str, size: int, checksum: str | None) -> StoredObject:
-        equal = (there.sha256, there.size) == (sha256, size)
-        if not equal or (checksum is not None and there.checksum not in (None, checksum)):
+        if not there.holds(size, sha256, checksum):
             raise StoreRefused(
                 f"{there.uri} is already there with other content",
                 remedy="it is not overwritten. If `desbuquei list --remote` does not show this backup, the object is "

@@ -4,11 +4,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from desbuquei_backups.core.errors import BackupError, ConfigurationError, NotFound, StoreRefused, StoreUnreachable
+from desbuquei_backups.core.errors import (
+    BackupError,
+    ConfigurationError,
+    Frozen,
+    NotFound,
+    StoreRefused,
+    StoreUnreachable,
+)
 
 _GRANT = (
-    "grant s3:PutObject, s3:GetObject, s3:ListBucket, s3:ListBucketMultipartUploads and s3:AbortMultipartUpload "
-    "on the bucket and what is in it"
+    "grant s3:PutObject, s3:PutObjectTagging, s3:GetObject, s3:ListBucket, s3:ListBucketMultipartUploads and "
+    "s3:AbortMultipartUpload on the bucket and what is in it"
+)
+THAW = (
+    "it is in a class that must be thawed first (hours): ask S3 to restore the object (`aws s3api restore-object`), or "
+    "take a backup of another tier, `desbuquei list --remote` shows them"
 )
 CREATE_BUCKET = "create the bucket, or correct DESBUQUEI_S3_URL"
 _REMEDIES = {
@@ -77,6 +88,8 @@ def _answered(error: Any, doing: str) -> BackupError:
             remedy="the upload was aborted meanwhile, by a lifecycle rule of the bucket or from another machine with "
             "the same prefix: see which, then run again",
         )
+    if code in ("InvalidObjectState", "ObjectNotInActiveTierError"):
+        return Frozen(text, remedy=THAW)
     if status >= 500 or status == 429 or code in _PASSING:
         return StoreUnreachable(text, remedy="the store is in trouble; what is missing is archived by running again")
     return StoreRefused(text, remedy=_REMEDIES.get(code, "look the code up in the store's documentation"))

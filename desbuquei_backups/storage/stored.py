@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from desbuquei_backups.core.manifest import FileFacts
 from desbuquei_backups.core.tiers import StorageClass
+from desbuquei_backups.storage.parts import encoded
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +18,10 @@ class OtherClass:
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """An object as the store describes it (HEAD). `checksum` is S3's SHA-256: of the parts' digests if it has parts."""
+    """An object as the store describes it (HEAD). `checksum` is S3's SHA-256: of the parts' digests if it has parts.
+
+    `thawed`: a readable copy of a frozen object is there for some days.
+    """
 
     uri: str
     size: int
@@ -26,6 +31,27 @@ class StoredObject:
     storage_class: StorageClass | OtherClass
     encryption: str | None
     version_id: str | None
+    thawed: bool = False
+
+    @property
+    def frozen(self) -> bool:
+        """Whether it must be thawed before it can be read or copied."""
+        return isinstance(self.storage_class, StorageClass) and self.storage_class.frozen and not self.thawed
+
+    def holds(self, size: int, sha256: str, parts_sha256: str | None) -> bool:
+        """Whether it is those bytes, as far as asking tells: by what it was stored with, and the store's own checksum.
+
+        `parts_sha256` is the checksum of an object that was sent in our parts; None: not known.
+        """
+        if (self.size, self.sha256) != (size, sha256):
+            return False
+        if self.checksum is None or (parts_sha256 is None and "-" in self.checksum):
+            return True
+        return self.checksum in (parts_sha256, encoded(bytes.fromhex(sha256)))
+
+    def is_whole(self, file: FileFacts) -> bool:
+        """Whether it is that file of a backup, as far as asking tells."""
+        return self.holds(file.size, file.sha256, file.parts_sha256)
 
 
 def described(uri: str, answer: Mapping[str, Any]) -> StoredObject:
@@ -39,6 +65,7 @@ def described(uri: str, answer: Mapping[str, Any]) -> StoredObject:
         storage_class=_class(answer.get("StorageClass", "STANDARD")),
         encryption=answer.get("ServerSideEncryption"),
         version_id=answer.get("VersionId"),
+        thawed='ongoing-request="false"' in answer.get("Restore", ""),
     )
 
 

@@ -5,7 +5,7 @@ import os
 import queue
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import FileIO
 from pathlib import Path
 from typing import cast
@@ -14,6 +14,7 @@ from isal import isal_zlib
 
 from desbuquei_backups.core.errors import IntegrityError
 from desbuquei_backups.storage.disk import disk_errors, write_all
+from desbuquei_backups.storage.parts import PartsHasher
 
 CHUNK = 1024 * 1024
 _ZLIB_ERROR: type[Exception] = cast("type[Exception]", isal_zlib.error)  # its stubs do not say so
@@ -23,12 +24,16 @@ _AHEAD = 8  # chunks between the reader and the compressor: enough to keep both 
 
 @dataclass(frozen=True, slots=True)
 class Checksums:
-    """What a file's bytes are: their number and digests. `plain_size` is the bytes before compression."""
+    """What a file's bytes are: their number and digests. `plain_size` is the bytes before compression.
+
+    `parts_sha256`: see core.manifest.FileFacts; None if it was not computed.
+    """
 
     size: int
     plain_size: int
     md5: str
     sha256: str
+    parts_sha256: str | None = None
 
 
 class Hasher:
@@ -118,10 +123,12 @@ def checksums_of(path: Path, *, plain_size: int, progress: Callable[[int], None]
     """Read `path` back from disk and hash it; `plain_size` is taken over as given."""
     hasher = Hasher()
     with disk_errors(path), path.open("rb", buffering=0) as file:
+        parts = PartsHasher(os.fstat(file.fileno()).st_size)
         while chunk := file.read(CHUNK):
             hasher.update(chunk)
+            parts.update(chunk)
             progress(len(chunk))
-    return hasher.checksums(plain_size=plain_size)
+    return replace(hasher.checksums(plain_size=plain_size), parts_sha256=parts.checksum())
 
 
 def read_gzip(chunks: Iterable[bytes], *, name: str) -> Iterator[bytes]:

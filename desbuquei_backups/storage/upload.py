@@ -1,31 +1,32 @@
-"""One multipart upload: a file in encrypted and checksummed parts, completed only if it is what it should be."""
+"""One multipart upload: parts of a file, or of another object, completed only if they make what they should."""
 
 import base64
 import hashlib
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlencode
 
 from desbuquei_backups.core.errors import BackupError, IntegrityError
 from desbuquei_backups.core.tiers import StorageClass
 from desbuquei_backups.storage.disk import disk_errors
-from desbuquei_backups.storage.s3_errors import store_errors
+from desbuquei_backups.storage.parts import checksum_of_parts, differ, encoded, part_size, ranges
+from desbuquei_backups.storage.s3_errors import Taken, store_errors
+from desbuquei_backups.storage.stored import StoredObject
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 ENCRYPTION: Literal["AES256"] = "AES256"
 PARTS_AT_ONCE = 3
-_PART = 8 * 1024 * 1024
-_MOST_PARTS = 9_000  # S3 allows 10,000
-_MIB = 1024 * 1024
+_Part = dict[str, Any]
 
 
 class Upload:
-    """One multipart upload; a small file is a single part of it, so that every object is made the same way."""
+    """One multipart upload; what is small is a single part of it, so that every object is made the same way."""
 
     def __init__(
         self,
@@ -37,9 +38,9 @@ class Upload:
         storage_class: StorageClass,
         tags: Mapping[str, str],
     ) -> None:
-        self._client, self._sha256 = client, sha256
+        self._client, self._bucket, self._sha256 = client, bucket, sha256
         self._doing = f"storing s3://{bucket}/{key}"
-        self._sent: list[Any] = []
+        self._sent: list[_Part] = []
         with store_errors(self._doing):
             begun = client.create_multipart_upload(
                 Bucket=bucket,
@@ -48,54 +49,97 @@ class Upload:
                 ServerSideEncryption=ENCRYPTION,
                 StorageClass=storage_class.value,
                 Metadata={"sha256": sha256, **tags},
+                Tagging=urlencode(tags),
             )
         self._where: Any = {"Bucket": bucket, "Key": key, "UploadId": begun["UploadId"]}
 
     def send(self, path: Path, size: int, progress: Callable[[int], None]) -> None:
         """Send all parts, and compare the whole with its SHA-256: IntegrityError if it is not that."""
-        part_size = max(_PART, math.ceil(size / _MOST_PARTS / _MIB) * _MIB)
+        step = part_size(size)
         whole = hashlib.sha256()
-        with disk_errors(path), path.open("rb", buffering=0) as file, ThreadPoolExecutor(PARTS_AT_ONCE) as pool:
-            pending: set[Future[dict[str, Any]]] = set()
-            number = 0
-            while (data := _read_part(file, part_size)) or number == 0:
-                number += 1
-                whole.update(data)
-                pending.add(pool.submit(self._part, number, data, progress))
-                if len(pending) >= PARTS_AT_ONCE:
-                    done, pending = wait(pending, return_when=FIRST_COMPLETED)
-                    self._sent += [future.result() for future in done]
-            self._sent += [future.result() for future in pending]
+        with disk_errors(path), path.open("rb", buffering=0) as file:
+
+            def parts() -> Iterable[Callable[[], _Part]]:
+                number = 0
+                while (data := _read_part(file, step)) or number == 0:
+                    number += 1
+                    whole.update(data)
+                    yield partial(self._part, number, data, progress)
+
+            self._make(parts())
         if whole.hexdigest() != self._sha256:
             raise IntegrityError(
                 f"{path.name} is not what its manifest says: it was altered after it was made",
                 remedy="run the slot again: what is open is taken anew, and the altered file is set aside",
             )
-        self._sent.sort(key=lambda part: part["PartNumber"])
+
+    def copy(self, key: str, source: StoredObject, parts_sha256: str | None, progress: Callable[[int], None]) -> None:
+        """Take all parts from the object `source` at `key`, within the store: no byte comes here.
+
+        IntegrityError if it is another object by now, or if the store computes another checksum of it than
+        `parts_sha256`; NotFound; Frozen.
+        """
+        where: Any = {"Bucket": self._bucket, "Key": key}
+        cut = list(ranges(source.size))
+
+        def part(number: int, start: int, end: int) -> _Part:
+            # A range of all is left out: of an empty object there is none.
+            asked: Any = {"CopySourceRange": f"bytes={start}-{end - 1}"} if len(cut) > 1 else {}
+            with store_errors(f"copying {source.uri}"):
+                answer = self._client.upload_part_copy(
+                    **self._where, PartNumber=number, CopySource=where, CopySourceIfMatch=f'"{source.etag}"', **asked
+                )["CopyPartResult"]
+            progress(end - start)
+            told = {"ChecksumSHA256": answer["ChecksumSHA256"]} if "ChecksumSHA256" in answer else {}
+            return {"PartNumber": number, "ETag": answer["ETag"], **told}
+
+        try:
+            self._make(partial(part, number, *each) for number, each in enumerate(cut, 1))
+        except Taken:
+            raise IntegrityError(
+                f"{source.uri} was replaced while it was copied",
+                remedy="find out what else writes to the bucket; run again to compare",
+            ) from None
+        if differ(parts_sha256, self.checksum):
+            raise IntegrityError(
+                f"{source.uri} has another checksum than what was archived: it was altered",
+                remedy="find out what else writes to the bucket; run again: another copy is taken",
+            )
+
+    def _make(self, parts: Iterable[Callable[[], _Part]]) -> None:
+        """Make the parts, some at once; no more are begun than are under way."""
+        with ThreadPoolExecutor(PARTS_AT_ONCE) as pool:
+            pending: set[Future[_Part]] = set()
+            for make in parts:
+                pending.add(pool.submit(make))
+                if len(pending) >= PARTS_AT_ONCE:
+                    done, pending = wait(pending, return_when=FIRST_COMPLETED)
+                    self._sent += [future.result() for future in done]
+            self._sent += [future.result() for future in pending]
+        self._sent.sort(key=lambda part: int(part["PartNumber"]))
 
     @property
-    def checksum(self) -> str:
-        """What S3's own SHA-256 of the object will be: that of its parts' digests, and how many they are."""
-        digests = b"".join(base64.b64decode(part["ChecksumSHA256"]) for part in self._sent)
-        return f"{base64.b64encode(hashlib.sha256(digests).digest()).decode()}-{len(self._sent)}"
+    def checksum(self) -> str | None:
+        """What S3's own SHA-256 of the object will be; None if the store did not tell those of its parts."""
+        told = [part.get("ChecksumSHA256") for part in self._sent]
+        return None if None in told else checksum_of_parts([base64.b64decode(str(each)) for each in told])
 
     def complete(self) -> None:
         """Make the object of its parts, unless the key is taken.
 
         Taken or UploadGone may be said of ourselves: where the answer to the first request was lost, boto3 asks again.
         """
+        parts: Any = self._sent
         with store_errors(self._doing):
-            self._client.complete_multipart_upload(
-                **self._where, MultipartUpload={"Parts": self._sent}, IfNoneMatch="*"
-            )
+            self._client.complete_multipart_upload(**self._where, MultipartUpload={"Parts": parts}, IfNoneMatch="*")
 
     def abort(self) -> None:
         """Leave nothing behind; a store that does not answer is asked again by the next run."""
         with suppress(BackupError), store_errors(self._doing):
             self._client.abort_multipart_upload(**self._where)
 
-    def _part(self, number: int, data: bytes, progress: Callable[[int], None]) -> dict[str, Any]:
-        digest = base64.b64encode(hashlib.sha256(data).digest()).decode()
+    def _part(self, number: int, data: bytes, progress: Callable[[int], None]) -> _Part:
+        digest = encoded(hashlib.sha256(data).digest())
         with store_errors(self._doing):
             answer = self._client.upload_part(**self._where, PartNumber=number, Body=data, ChecksumSHA256=digest)
         progress(len(data))

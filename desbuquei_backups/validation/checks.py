@@ -1,11 +1,16 @@
 """The checks, by name, and what each compares. A name is a sentence that is true when all is well."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from desbuquei_backups.core.comparison import Finding, Verdict, compare
-from desbuquei_backups.core.manifest import Manifest
+from desbuquei_backups.core.manifest import FileFacts, Manifest
+from desbuquei_backups.core.periods import in_words
+from desbuquei_backups.core.tiers import Policy
 from desbuquei_backups.operations.archive import Archived
-from desbuquei_backups.operations.restored_copy import Proof
+from desbuquei_backups.operations.egress import Price
+from desbuquei_backups.operations.equal_copy import Proof
+from desbuquei_backups.storage.parts import encoded
 from desbuquei_backups.storage.s3 import StoredObject
 from desbuquei_backups.storage.stream import Checksums
 from desbuquei_backups.validation.judge import Judgement, judge
@@ -17,6 +22,7 @@ ARCHIVE_IS_ENCRYPTED = "archive_is_encrypted"
 ROW_COUNTS_MATCH = "row_counts_match"
 CONTENT_MATCHES = "content_matches"
 SCHEMA_MATCHES = "schema_matches"
+RECOVERY_POINT_WITHIN_OBJECTIVE = "recovery_point_within_objective"
 
 DESCRIPTIONS = {
     DUMP_IS_COMPLETE: "The dump ends with pg_dump's footer and its bytes hold every row that the snapshot had.",
@@ -26,7 +32,10 @@ DESCRIPTIONS = {
     ROW_COUNTS_MATCH: "Every table of the restored copy has exactly the rows that the source's snapshot had.",
     CONTENT_MATCHES: "Every table's content fingerprint, sequence and large object is the source's.",
     SCHEMA_MATCHES: "Every definition, grant and comment of the restored copy is the source's.",
+    RECOVERY_POINT_WITHIN_OBJECTIVE: "The newest backup is never older than the recovery point objective.",
 }
+
+DUMP_CHECKS = (DUMP_IS_COMPLETE, CHECKSUMS_MATCH)
 
 RESTORED_COPY_CHECKS = (ROW_COUNTS_MATCH, CONTENT_MATCHES, SCHEMA_MATCHES)
 
@@ -58,20 +67,34 @@ def dump_is_complete(manifest: Manifest) -> Judgement:
 def checksums_match(manifest: Manifest, found: Mapping[str, Checksums | StoredObject | str | None]) -> Judgement:
     """Every file as it is now has the size, MD5 and SHA-256 that were computed as it was written.
 
-    Of a file that is in S3 alone only the size is compared: what the store says of its content was said by us.
+    Of a file that is in S3 alone, size and the store's own checksum are compared; where it tells none, nothing is
+    claimed: what else it says of the content was said by us.
     """
     findings = []
     for file in manifest.files:
         there = found.get(file.name)
         facts = ("size", "md5", "sha256")
-        unread = ("md5", "sha256") if isinstance(there, StoredObject) else ()
-        why = "not on disk: the restored copy reads it back from S3"
+        if isinstance(there, StoredObject):
+            findings += _in_store(file, there)
+            continue
         findings += compare(
             {f"{file.name}: {fact}": getattr(file, fact) for fact in facts},
             {f"{file.name}: {fact}": getattr(there, fact, None) for fact in facts},
-            {f"{file.name}: {fact}": why for fact in unread},
+            {},
         )
     return judge(CHECKSUMS_MATCH, findings)
+
+
+def _in_store(file: FileFacts, there: StoredObject) -> list[Finding]:
+    size, checksum = f"{file.name}: size", f"{file.name}: the store's own checksum"
+    whole = encoded(bytes.fromhex(file.sha256))
+    wanted = file.parts_sha256 if there.checksum and "-" in there.checksum else whole
+    why = "not on disk, and the store tells no checksum: the restored copy reads it back from S3"
+    return compare(
+        {size: file.size, checksum: wanted},
+        {size: there.size, checksum: there.checksum},
+        {} if wanted and there.checksum else {checksum: why},
+    )
 
 
 def archive_matches_manifest(archived: Archived) -> Judgement:
@@ -80,8 +103,8 @@ def archive_matches_manifest(archived: Archived) -> Judgement:
     stored: dict[str, object] = {}
     for file in archived.files:
         expected |= {
-            f"{file.name}: size": file.size,
-            f"{file.name}: SHA-256": file.sha256,
+            f"{file.name}: size": file.facts.size,
+            f"{file.name}: SHA-256": file.facts.sha256,
             f"{file.name}: storage class": file.storage_class.value,
         }
         if file.stored is not None:
@@ -111,3 +134,18 @@ def restored_copy_matches(proof: Proof) -> list[Judgement]:
         judge(CONTENT_MATCHES, proof.contents),
         judge(SCHEMA_MATCHES, proof.schema),
     ]
+
+
+def recovery_point_within_objective(policy: Policy, price: Price | None) -> Judgement:
+    """The age that the newest backup reaches, by cadence and length of the dumps, is within the objective."""
+    promised = f"at most {in_words(policy.recovery_point_objective)}"
+    subject = "age of the newest backup"
+    if price is None:
+        finding = Finding(subject, promised, None, Verdict.UNCOMPARED, "nothing was dumped yet")
+    elif price.recovery_point <= policy.recovery_point_objective:
+        finding = Finding(subject, promised, promised, Verdict.MATCHES, price.said())
+    else:
+        why = f"no point in time between logical dumps; {price.said()}"
+        finding = Finding(subject, promised, f"up to {in_words(price.recovery_point)}", Verdict.DIFFERS, why)
+    judgement = judge(RECOVERY_POINT_WITHIN_OBJECTIVE, [finding])
+    return replace(judgement, summary=f"{finding.restored or 'not known'}, promised: {promised}")

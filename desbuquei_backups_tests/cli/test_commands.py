@@ -78,11 +78,54 @@ def test_list_shows_what_is_here_and_what_the_bucket_alone_knows(run, archived, 
     assert [each["backup_id"] for each in json.loads(there.stdout)["backups"]] == [archived]
 
 
+@pytest.fixture
+def recorded(site) -> list[str]:
+    """The ids, newest first, of five backups that only their records know of: one of a tier that the policy lost."""
+    ids = ["yearly-2026-01-01-020000", *(f"daily-2026-02-0{day}-020000" for day in range(1, 5))]
+    site.settings.folder.mkdir()
+    lines = ({"backup_id": each, "status": "success", "s3_uri": "s3://b/k"} for each in ids)
+    (site.settings.folder / "backup-metadata.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return ids[::-1]
+
+
+def test_list_says_how_many_older_ones_it_does_not_show(run, recorded):
+    done = run("list", "--limit", "2")
+    _, *shown, more = done.stdout.splitlines()
+    assert [line.split()[0] for line in shown] == recorded[:2]
+    assert more == "… and 3 older: --limit 0 shows all"
+    assert len(run("list", "--limit", "0").stdout.splitlines()) == 6
+    found = json.loads(run("list", "--json", "--limit", "1").stdout)
+    assert (found["total"], [each["backup_id"] for each in found["backups"]]) == (5, recorded[:1])
+
+
+def test_list_for_a_script_has_all_of_them(run, recorded):
+    found = json.loads(run("list", "--json").stdout)
+    assert (found["total"], [each["backup_id"] for each in found["backups"]]) == (5, recorded)
+    assert {"copy_of", "same_as", "operator", "reason", "archived"} <= set(found["backups"][0])
+
+
+def test_list_shows_a_tier_that_the_policy_lost_and_refuses_one_that_never_was(run, recorded):
+    found = json.loads(run("list", "--tier", "yearly", "--json").stdout)
+    assert [each["backup_id"] for each in found["backups"]] == recorded[-1:]
+    assert run("list", "--tier", "monthly").stdout == "No backups here yet.\n"
+    assert run("list", "--tier", "monthy").returncode == 2
+
+
+def test_status_keeps_to_the_width_of_a_terminal(run, recorded):
+    answer, *table = run("status").stdout.splitlines()
+    assert answer.startswith(("AT RISK", "NOT SAFE"))
+    assert [line.split()[0] for line in table[1:7]] == ["hourly", "daily", "weekly", "monthly", "quarterly", "manual"]
+    assert max(map(len, table[:7])) <= 80
+    assert "when asked" in table[6]
+
+
 def test_status_fails_a_script_when_the_newest_backup_is_old(run, archived):
     done = run("status")
     assert done.returncode == 1
     assert done.stdout.startswith("NOT SAFE: ")
-    assert json.loads(run("status", "--json").stdout)["tiers"][0]["last_good"] == archived
+    tiers = {tier["tier"]: tier for tier in json.loads(run("status", "--json").stdout)["tiers"]}
+    assert tiers["daily"]["last_good"] == archived
+    assert tiers["manual"]["next_due"] is None
 
 
 def test_verify_fails_a_script_when_a_byte_is_other(run, archived, site):

@@ -1,12 +1,13 @@
 """A policy that is read wrong keeps too little, for too short a time, in the wrong place."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from desbuquei_backups.core.errors import ConfigurationError
-from desbuquei_backups.core.tiers import Period, StorageClass, Unit, load_policy
+from desbuquei_backups.core.periods import Period, Unit, in_words
+from desbuquei_backups.core.tiers import StorageClass, Takes, load_policy
 
 GOOD = """\
 database = "vendas"
@@ -41,6 +42,81 @@ def test_the_packaged_policy_says_what_the_contract_promises_of_dailies() -> Non
     assert load_policy().recovery_time_objective == timedelta(minutes=15)
 
 
+@pytest.mark.parametrize(
+    ("name", "cron", "disk", "s3", "floor", "storage_class"),
+    [
+        ("hourly", "0 * * * *", "24 hours", "7 days", 24, "STANDARD"),
+        ("daily", "0 2 * * *", "7 days", "30 days", 7, "STANDARD_IA"),
+        ("weekly", "0 2 * * 0", "None", "12 weeks", 4, "STANDARD_IA"),
+        ("monthly", "0 2 1 * *", "None", "12 months", 3, "GLACIER_IR"),
+        ("quarterly", "0 2 1 1,4,7,10 *", "None", "7 years", 4, "DEEP_ARCHIVE"),
+        ("manual", None, "7 days", "30 days", 0, "STANDARD_IA"),
+    ],
+)
+def test_the_packaged_policy_is_the_one_that_was_promised(
+    name: str, cron: str | None, disk: str, s3: str, floor: int, storage_class: str
+) -> None:
+    tier = load_policy().tier(name)
+    kept = (tier.cron, str(tier.kept_on_disk), str(tier.kept_in_s3), tier.never_fewer_than, tier.storage_class.value)
+    assert kept == (cron, disk, s3, floor, storage_class)
+    assert tier.on_demand is (cron is None)
+    assert (tier.takes is Takes.INCREMENTAL) is (name == "hourly")
+
+
+def test_long_tiers_are_promoted_from_the_daily() -> None:
+    policy = load_policy()
+    assert {name: policy.promoted_from(name) for name in policy.tiers} == {
+        "hourly": None,
+        "daily": None,
+        "weekly": "daily",
+        "monthly": "daily",
+        "quarterly": "daily",
+        "manual": None,
+    }
+
+
+def test_tiers_that_fall_due_together_are_known() -> None:
+    policy = load_policy()
+    assert policy.due_at(datetime(2028, 10, 1, 2, tzinfo=UTC)) == ["hourly", "daily", "weekly", "monthly", "quarterly"]
+    assert policy.due_at(datetime(2026, 3, 1, 2, tzinfo=UTC)) == ["hourly", "daily", "weekly", "monthly"]
+    assert policy.due_at(datetime(2026, 4, 1, 2, tzinfo=UTC)) == ["hourly", "daily", "monthly", "quarterly"]
+    assert policy.due_at(datetime(2026, 4, 1, 2, 0, 1, tzinfo=UTC)) == []
+
+
+def test_a_tier_whose_cron_was_forgotten_is_not_taken_for_one_that_is_asked_for(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"tiers\.daily\.cron: .*either a cron, or on_demand"):
+        load_policy(written(tmp_path, GOOD.replace('cron = "30 4 * * *"\n', "")))
+    with pytest.raises(ConfigurationError, match="either a cron, or on_demand"):
+        load_policy(written(tmp_path, GOOD.replace("cron =", "on_demand = true\ncron =")))
+
+
+@pytest.mark.parametrize("name", ["wal", "source", "recovery_drill", "rejected"])
+def test_a_tier_is_not_named_like_something_else_that_is_stored(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigurationError, match=rf"line 6, tiers\.{name}.*is taken"):
+        load_policy(written(tmp_path, GOOD.replace("[tiers.daily]", f"[tiers.{name}]")))
+
+
+def test_a_tier_that_is_there_twice_is_refused_with_its_line(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="line 12"):
+        load_policy(written(tmp_path, GOOD + GOOD.partition("\n\n")[2]))
+
+
+def test_since_when_a_database_is_protected_is_meant_in_utc(tmp_path: Path) -> None:
+    policy = load_policy(written(tmp_path, "protected_since = 2026-02-01T23:30:00-03:00\n" + GOOD))
+    assert policy.protected_since is not None
+    assert policy.protected_since.tzinfo is UTC
+    assert policy.protected_since == datetime(2026, 2, 2, 2, 30, tzinfo=UTC)
+    for naive in ("2026-02-01T23:30:00", "2026-02-01"):
+        with pytest.raises(ConfigurationError, match="line 1, protected_since"):
+            load_policy(written(tmp_path, f"protected_since = {naive}\n" + GOOD))
+
+
+@pytest.mark.parametrize("gb", ["0", "-1", "nan", "inf", '"much"'])
+def test_a_budget_is_a_number_of_gigabytes(tmp_path: Path, gb: str) -> None:
+    with pytest.raises(ConfigurationError, match="line 1, max_monthly_egress_gb"):
+        load_policy(written(tmp_path, f"max_monthly_egress_gb = {gb}\n" + GOOD))
+
+
 def test_another_file_takes_the_packaged_ones_place(tmp_path: Path) -> None:
     policy = load_policy(written(tmp_path, GOOD))
     assert policy.database == "vendas"
@@ -57,6 +133,10 @@ def test_another_file_takes_the_packaged_ones_place(tmp_path: Path) -> None:
         ('"2 days"', '"2 dias"', 'line 8, tiers.daily.kept_on_disk: .*"30 days"'),
         ('"7 years"', '"0 years"', "line 9, tiers.daily.kept_in_s3"),
         ('"7 years"', "7", "line 9, tiers.daily.kept_in_s3"),
+        ('"2 days"', '"-2 days"', "line 8, tiers.daily.kept_on_disk: .*cannot be negative"),
+        ('"7 years"', '"99999999 years"', "line 9, tiers.daily.kept_in_s3"),
+        ('"7 years"', '"7 days"\nkept_forever = true', "line 10, tiers.daily.kept_forever"),
+        ("never_fewer_than = 0", "never_fewer_than = 2558", "line 10, .*only 2557 fall due"),
         ("never_fewer_than = 0", "never_fewer_than = -1", "line 10, tiers.daily.never_fewer_than"),
         ('"GLACIER_IR"', '"GLACIAR"', "line 11, tiers.daily.storage_class: .*'DEEP_ARCHIVE'"),
         ('"vendas"', '"Vendas; drop"', "line 1, database"),
@@ -106,3 +186,37 @@ def test_an_unknown_tier_is_refused_with_those_there_are() -> None:
 @pytest.mark.parametrize(("count", "unit", "text"), [(1, Unit.DAY, "1 day"), (12, Unit.MONTH, "12 months")])
 def test_periods_read_as_people_say_them(count: int, unit: Unit, text: str) -> None:
     assert str(Period(count=count, unit=unit)) == text
+
+
+@pytest.mark.parametrize(
+    ("count", "unit", "at", "before"),
+    [
+        (1, Unit.MONTH, "2026-03-31", "2026-02-28"),
+        (1, Unit.MONTH, "2028-03-31", "2028-02-29"),
+        (12, Unit.MONTH, "2026-01-01", "2025-01-01"),
+        (13, Unit.MONTH, "2026-01-01", "2024-12-01"),
+        (7, Unit.YEAR, "2031-02-28", "2024-02-28"),
+        (1, Unit.YEAR, "2028-02-29", "2027-02-28"),
+        (12, Unit.WEEK, "2026-03-29", "2026-01-04"),
+    ],
+)
+def test_months_and_years_are_calendar_ones(count: int, unit: Unit, at: str, before: str) -> None:
+    instant, earlier = (datetime.fromisoformat(f"{day}T02:00:00+00:00") for day in (at, before))
+    assert Period(count=count, unit=unit).before(instant) == earlier
+
+
+def test_a_period_that_is_longer_than_time_begins_with_it() -> None:
+    assert Period(count=99_999, unit=Unit.YEAR).before(datetime(2026, 1, 1, tzinfo=UTC)).year == 1
+
+
+@pytest.mark.parametrize(
+    ("length", "text"),
+    [
+        (timedelta(hours=1), "1 h"),
+        (timedelta(hours=1, seconds=4), "1 h 4 s"),
+        (timedelta(days=1, hours=2, minutes=3), "1 d 2 h"),
+        (timedelta(milliseconds=3), "0 s"),
+    ],
+)
+def test_lengths_of_time_are_told_in_two_units(length: timedelta, text: str) -> None:
+    assert in_words(length) == text

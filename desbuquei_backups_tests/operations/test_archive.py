@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from desbuquei_backups.core.errors import DiskError, IntegrityError, StoreRefused, StoreUnreachable
+from desbuquei_backups.core.errors import DiskError, IntegrityError, NotFound, StoreRefused, StoreUnreachable
 from desbuquei_backups.core.tiers import StorageClass
 from desbuquei_backups.operations import records
 from desbuquei_backups.operations.archive import archive
@@ -83,7 +83,7 @@ def test_a_file_altered_after_its_manifest_is_never_archived(sealed, slot, losse
         spoil(path, change)
     else:
         path.unlink()
-    losses.fails(sealed, slot, archive, (IntegrityError, DiskError), name.replace(".", r"\."), spoiled=[name])
+    losses.fails(sealed, slot, archive, (IntegrityError, NotFound, DiskError), name.replace(".", r"\."), spoiled=[name])
     assert list(losses.bucket.keys("daily/")) == []
     # The way out that the error names:
     assert not take_dump(sealed, slot).reused

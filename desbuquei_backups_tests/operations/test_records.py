@@ -4,16 +4,19 @@ import json
 import shutil
 import subprocess
 from datetime import UTC, datetime
+from pathlib import Path
 
 import psycopg
 import pytest
 
-from desbuquei_backups.core.errors import SourceUnreachable
-from desbuquei_backups.operations import backup_logs, records
+from desbuquei_backups.core.errors import NotFound, SourceUnreachable
+from desbuquei_backups.core.slots import Slot
+from desbuquei_backups.operations import backup_logs, metadata_file, records
 from desbuquei_backups.operations.archive import archive
 from desbuquei_backups.operations.dump import take_dump
 from desbuquei_backups.operations.restored_copy import prove
 from desbuquei_backups.operations.seal import seal
+from desbuquei_backups_tests.examples import example_manifest
 from desbuquei_backups_tests.fakes import free_port
 from desbuquei_backups_tests.operations.losses import Watching, line_of, spoil
 from desbuquei_backups_tests.urls import with_port
@@ -38,13 +41,16 @@ def test_the_line_of_a_backup_has_every_field_of_the_contract(site, shop, slot, 
     line = line_of(site, slot)
     manifest = seal(site, slot).manifest
     assert set(FIELDS) <= set(line)
-    assert line | {"duration_seconds": 0} == {
+    assert line | {"duration_seconds": 0, "egress_bytes": 0} == {
         "backup_id": "daily-2026-02-02-020000",
         "backup_type": "daily",
         "backup_timestamp": manifest.taken_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
         "database": "desbuquei",
         "status": "success",
         "size": manifest.dump.size,
+        "total_size": manifest.size,
+        "rows": 90,
+        "egress_bytes": 0,
         "file": "daily-2026-02-02-020000.sql.gz",
         "checksum_md5": manifest.dump.md5,
         "checksum_sha256": manifest.dump.sha256,
@@ -52,9 +58,14 @@ def test_the_line_of_a_backup_has_every_field_of_the_contract(site, shop, slot, 
         "storage_class": "STANDARD_IA",
         "recovery_tested": True,
         "duration_seconds": 0,
+        "copy_of": None,
+        "same_as": None,
+        "operator": None,
+        "reason": None,
         "error": None,
     }
     assert line["duration_seconds"] > 0
+    assert line["egress_bytes"] >= manifest.dump.plain_size
 
 
 def test_the_guides_own_commands_find_it(site, shop, slot) -> None:
@@ -335,3 +346,187 @@ def test_a_database_that_words_instants_its_own_way_has_its_table_all_the_same(s
     archive(site, slot)
     found = shop.execute("select status, s3_uri is not null from backup_logs").fetchall()
     assert found == [("success", True)]
+
+
+def test_what_failed_attempts_read_is_counted_into_the_budget(site, shop, slot) -> None:
+    for read in (1000, 200):
+        with pytest.raises(SourceUnreachable), records.record_failures(site, slot, egress=lambda read=read: read):
+            raise SourceUnreachable("gone", remedy="wait")
+    assert line_of(site, slot)["egress_bytes"] == 1200
+    records.record(site, example_manifest(), status="success", egress_bytes=30)
+    records.change(site, slot.backup_id, recovery_tested=True)
+    with pytest.raises(SourceUnreachable), records.record_failures(site, slot):
+        raise SourceUnreachable("gone", remedy="wait")
+    assert line_of(site, slot)["egress_bytes"] == 1230
+
+
+def test_a_failed_line_has_every_field_that_a_good_one_has(site, shop, slot) -> None:
+    with pytest.raises(SourceUnreachable), records.record_failures(site, slot):
+        raise SourceUnreachable("gone", remedy="wait")
+    failed = line_of(site, slot)
+    records.record(site, example_manifest(), status="success")
+    assert set(failed) == set(line_of(site, slot))
+
+
+def test_who_asked_and_why_is_in_the_file_and_in_the_table(site, shop) -> None:
+    asked = {"operator": "ana", "reason": "antes da migração", "same_as": "daily-2026-02-01-020000"}
+    records.record(site, example_manifest(**asked), status="success")
+    (line,) = records.read(site.settings.folder)
+    assert {name: line[name] for name in asked} == asked
+    assert shop.execute("select operator, reason, same_as, copy_of from backup_logs").fetchall() == [
+        (*asked.values(), None)
+    ]
+
+
+def test_a_slot_left_out_says_why_and_never_hides_a_backup(site, shop, slot, clock) -> None:
+    records.skip(site, slot, "no budget")
+    assert (line_of(site, slot)["status"], line_of(site, slot)["error"]) == ("skipped", "no budget")
+    assert mirrored(shop, slot) == in_the_file(site, slot)
+    with pytest.raises(NotFound), records.record_failures(site, slot):  # the steps after it find nothing to do
+        raise NotFound("there is no dump of this slot", remedy="none")
+    assert line_of(site, slot)["status"] == "skipped"
+    records.record(site, example_manifest(), status="success")
+    records.skip(site, slot, "no budget")
+    assert (line_of(site, slot)["status"], line_of(site, slot)["error"]) == ("success", None)
+
+
+def test_a_table_of_an_older_version_gets_the_new_columns_and_keeps_its_rows(site, shop, slot, clock) -> None:
+    take_dump(site, slot)
+    shop.execute("alter table backup_logs drop column operator, drop column reason, drop column same_as")
+    shop.execute("insert into backup_logs select 'daily-2025-01-01-020000', 'daily', now(), 1, 'success', true, 'old'")
+    records.change(site, slot.backup_id, operator="ana")
+    assert shop.execute("select backup_id, operator, same_as from backup_logs order by 1").fetchall() == [
+        ("daily-2025-01-01-020000", None, None),
+        (slot.backup_id, "ana", None),
+    ]
+
+
+def old_lines(folder: Path, count: int) -> None:
+    """Append lines of old backups, as they are after years."""
+    with (folder / records.FILE).open("a") as file:
+        for number in range(count):
+            line = {
+                "backup_id": f"daily-{1000 + number}-01-01-020000",
+                "backup_type": "daily",
+                "backup_timestamp": "2020-01-01T02:00:00Z",
+                "database": "desbuquei",
+                "status": "success",
+                "size": 1,
+            }
+            file.write(json.dumps(line) + "\n")
+
+
+class Sent(list[int]):
+    """How many rows each statement sent to the table."""
+
+
+@pytest.fixture
+def sent(monkeypatch) -> Sent:
+    found = Sent()
+    send = backup_logs._send
+
+    def watched(connection, lines) -> None:
+        lines = list(lines)
+        found.append(len(lines))
+        send(connection, lines)
+
+    monkeypatch.setattr(backup_logs, "_send", watched)
+    return found
+
+
+def test_of_years_of_backups_only_the_changed_one_is_sent(site, shop, slot, sent) -> None:
+    take_dump(site, slot)
+    old_lines(site.settings.folder, 2500)
+    records.change(site, slot.backup_id, recovery_tested=True)
+    assert shop.execute("select count(*) from backup_logs").fetchone() == (2501,)
+    del sent[:]
+    records.change(site, slot.backup_id, recovery_tested=False)
+    records.change(site, "daily-1007-01-01-020000", storage_class="STANDARD_IA")
+    assert sent == [1, 1]
+    assert shop.execute("select count(*) from backup_logs where storage_class = 'STANDARD_IA'").fetchone() == (1,)
+    assert mirrored(shop, slot)[7] is False
+
+
+@pytest.mark.parametrize(
+    "lost",
+    [
+        "drop table backup_logs",
+        "truncate backup_logs",
+        "delete from backup_logs where backup_id like 'daily-1001-%'",
+    ],
+)
+def test_rows_that_somebody_deleted_come_back(site, shop, slot, lost: str) -> None:
+    take_dump(site, slot)
+    old_lines(site.settings.folder, 3)
+    records.change(site, slot.backup_id)
+    shop.execute(lost)
+    records.change(site, slot.backup_id, recovery_tested=True)
+    assert shop.execute("select count(*) from backup_logs").fetchone() == (4,)
+    assert mirrored(shop, slot) == in_the_file(site, slot)
+
+
+def test_what_changed_during_an_outage_is_sent_after_it_and_nothing_else(
+    site, make_site, source_url, shop, slot, sent
+) -> None:
+    take_dump(site, slot)
+    old_lines(site.settings.folder, 5)
+    records.change(site, slot.backup_id)
+    down = make_site(with_port(source_url, free_port()))
+    for day in (1, 3):
+        records.change(down, f"daily-100{day}-01-01-020000", recovery_tested=True)
+    del sent[:]
+    records.change(site, slot.backup_id, recovery_tested=True)
+    assert sent == [3]
+    proven = shop.execute("select backup_id from backup_logs where recovery_tested order by 1").fetchall()
+    assert [row[0][:10] for row in proven] == ["daily-1001", "daily-1003", "daily-2026"]
+
+
+def test_a_machine_that_lost_its_records_takes_none_from_the_table(site, shop, slot, clock) -> None:
+    take_dump(site, slot)
+    for name in (records.FILE, ".backup-logs-behind"):
+        (site.settings.folder / name).unlink()
+    other = Slot.of_key("daily", "2026-02-03-020000")
+    records.record(site, example_manifest(backup_id=other.backup_id), status="success")
+    assert shop.execute("select count(*) from backup_logs").fetchone() == (2,)
+
+
+def test_one_line_that_the_table_refuses_keeps_no_other_from_it(site, shop, slot, caplog) -> None:
+    take_dump(site, slot)
+    odd = {"backup_type": "daily", "backup_timestamp": "2026-02-01T02:00:00Z", "database": "d", "status": "success"}
+    with (site.settings.folder / records.FILE).open("a") as file:
+        for number, size in enumerate(("large", 2**70, 1)):
+            line = {
+                **odd,
+                "backup_id": f"daily-2026-01-0{number + 1}-020000",
+                "size": size,
+                "duration_seconds": float("nan"),
+            }
+            file.write(json.dumps(line) + "\n")
+    records.change(site, slot.backup_id, recovery_tested=True)
+    assert shop.execute("select backup_id from backup_logs order by 1").fetchall() == [
+        ("daily-2026-01-03-020000",),
+        (slot.backup_id,),
+    ]
+    assert caplog.text.count("is not mirrored") == 2
+
+
+def test_of_two_lines_of_one_backup_the_later_one_holds_and_one_is_left(site, shop, slot) -> None:
+    take_dump(site, slot)
+    path = site.settings.folder / records.FILE
+    again = json.loads(path.read_text()) | {"storage_class": "STANDARD_IA"}
+    old_lines(site.settings.folder, 1)
+    with path.open("a") as file:
+        file.write(json.dumps(again).replace('": ', '":'))  # as others write it, and without an end
+    records.change(site, slot.backup_id, recovery_tested=True)
+    assert (line_of(site, slot)["storage_class"], line_of(site, slot)["recovery_tested"]) == ("STANDARD_IA", True)
+    assert [line["backup_id"][:10] for line in metadata_file.lines(site.settings.folder)] == [
+        "daily-2026",
+        "daily-1000",
+    ]
+
+
+def test_what_the_mirror_writes_is_known_to_be_our_own(site, shop, slot) -> None:
+    take_dump(site, slot)
+    written = {row[0] for row in shop.execute("select xmin::text::bigint from backup_logs").fetchall()}
+    own = (site.settings.folder / ".own-transactions").read_text().split()
+    assert {int(each) % 2**32 for each in own} >= written

@@ -111,7 +111,7 @@ def test_an_altered_file_on_disk_is_found_before_anything_is_made(site, slot, ta
 def test_what_s3_holds_of_another_backup_leaves_no_database_behind(site, source, slot, target, scratch, bucket):
     source.execute("create table pedidos as select i from generate_series(1, 10) i")
     manifest = archived(site, slot)
-    key = key_of(manifest, manifest.dump.name)
+    key = key_of(manifest.dump.name)
     whole = b"".join(bucket.read(key))
     bucket.delete(key)
     bucket.put_bytes(key, whole[: len(whole) // 2], tags={})
@@ -175,7 +175,7 @@ def test_what_was_to_be_overwritten_survives_a_restore_that_fails(site, source, 
     manifest = archived(site, slot)
     into(site, slot, target)
     execute(target, "create table novidade as select 7 as id")
-    site.bucket.delete(key_of(manifest, manifest.dump.name))
+    site.bucket.delete(key_of(manifest.dump.name))
     error = refused(site, slot, target, BackupError, overwrite=destination(target).name)
     assert "is as it was" in error.remedy
     assert execute(target, "select id from novidade") == [(7,)]

@@ -19,6 +19,7 @@ from desbuquei_backups.operations.restored_copy import PROPERTIES, Proof, prove
 from desbuquei_backups.operations.seal import seal
 from desbuquei_backups.operations.settings import RESTORE_URL
 from desbuquei_backups.storage import catalog
+from desbuquei_backups.storage.stream import checksums_of
 from desbuquei_backups_tests.fakes import free_port
 from desbuquei_backups_tests.operations.elsewhere import elsewhere, said
 from desbuquei_backups_tests.operations.losses import Watching, line_of
@@ -48,6 +49,7 @@ def remade(site, slot, change: Callable[[bytes], bytes] = lambda plain: plain, *
         "plain_size": len(plain),
         "md5": hashlib.md5(data, usedforsecurity=False).hexdigest(),
         "sha256": hashlib.sha256(data).hexdigest(),
+        "parts_sha256": checksums_of(path, plain_size=len(plain)).parts_sha256,
     }
     files = [manifest.dump.model_copy(update=sums), *(file for file in manifest.files if file is not manifest.dump)]
     other = manifest.model_copy(update={"files": files, **facts})

@@ -1,11 +1,13 @@
 """Who asks "are we safe?" must not be told yes by a backup that is missing, unarchived or unproven."""
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from desbuquei_backups.core.errors import NotFound, SourceUnreachable, StoreUnreachable
+from desbuquei_backups.core.manifest import manifest_name
 from desbuquei_backups.core.slots import Slot
 from desbuquei_backups.operations import inventory
 from desbuquei_backups.operations.archive import archive
@@ -18,7 +20,38 @@ from desbuquei_backups.operations.site import Site
 from desbuquei_backups.operations.status import Safety, status
 from desbuquei_backups.operations.verification import chosen, verify_backup
 from desbuquei_backups.storage.catalog import key_of
+from desbuquei_backups_tests.examples import example_manifest
 from desbuquei_backups_tests.fakes import free_port
+
+
+@pytest.fixture
+def site(make_site, source_url) -> Site:
+    """A site whose policy has the daily tier alone."""
+    return only(make_site(source_url), "daily")
+
+
+def only(site: Site, *tiers: str) -> Site:
+    kept = {name: site.policy.tier(name) for name in tiers}
+    return replace(site, settings=replace(site.settings, policy=site.policy.model_copy(update={"tiers": kept})))
+
+
+def recorded(site: Site, *backup_ids: str, archived: bool = True, **said) -> None:
+    """Lines as good backups have them, and their manifests in the bucket."""
+    site.settings.folder.mkdir(exist_ok=True)
+    for backup_id in backup_ids:
+        slot = Slot.of_id(backup_id)
+        line = {
+            "backup_id": backup_id,
+            "status": "success",
+            "backup_timestamp": slot.due.isoformat(),
+            "s3_uri": "s3://b/k" if archived else None,
+            "recovery_tested": True,
+        }
+        with (site.settings.folder / FILE).open("a") as file:
+            file.write(json.dumps(line | said) + "\n")
+        if archived:
+            manifest = example_manifest(backup_id=backup_id, tier=slot.tier, slot=slot.due, taken_at=slot.due)
+            site.bucket.put_bytes(f"{slot.tier}/{manifest_name(backup_id)}", manifest.to_bytes(), tags={})
 
 
 def backed_up(site: Site, slot: Slot, *steps) -> None:
@@ -68,14 +101,13 @@ def test_an_empty_slot_is_a_risk_and_two_are_not_safe(site, slot, clock):
 def test_an_attempt_that_failed_says_why_at_once(site, slot, clock, make_site):
     backed_up(site, slot, archive, prove)
     clock.pass_by(days=1)
-    broken = make_site(f"postgresql://x@127.0.0.1:{free_port()}/x")
+    broken = only(make_site(f"postgresql://x@127.0.0.1:{free_port()}/x"), "daily")
     with pytest.raises(SourceUnreachable):
         take_dump(broken, broken.open_slot("daily"))
     found = status(site)
     assert found.safety is Safety.AT_RISK
     assert "cannot connect" in found.reason
-    held, _ = inventory.local(site)
-    assert [each.status for each in held] == ["failed", "sealed"]
+    assert [each.status for each in inventory.local(site).held] == ["failed", "sealed"]
 
 
 def test_it_can_be_asked_with_the_database_and_s3_down(site, slot, make_site, monkeypatch):
@@ -83,7 +115,7 @@ def test_it_can_be_asked_with_the_database_and_s3_down(site, slot, make_site, mo
     backed_up(site, slot, archive, prove)
     nowhere = f"127.0.0.1:{free_port()}"
     alone = make_site(f"postgresql://x@{nowhere}/x", aws={"AWS_ENDPOINT_URL_S3": f"http://{nowhere}"})
-    found = status(alone)
+    found = status(only(alone, "daily"))
     assert found.safety is Safety.AT_RISK
     assert "S3 could not be asked" in found.reason
     assert found.tiers[0].last_good == slot.backup_id
@@ -91,10 +123,10 @@ def test_it_can_be_asked_with_the_database_and_s3_down(site, slot, make_site, mo
 
 def test_the_bucket_alone_tells_what_there_is(site, slot, make_site, tmp_path):
     backed_up(site, slot, archive)
-    elsewhere = make_site(None, urls={S3_URL: site.settings.s3_url}, folder=tmp_path / "lost")
-    held, faults = inventory.remote(elsewhere, ["daily"])
-    assert [(each.backup_id, each.where, each.proven) for each in held] == [(slot.backup_id, ["s3"], None)]
-    assert not faults
+    elsewhere = only(make_site(None, urls={S3_URL: site.settings.s3_url}, folder=tmp_path / "lost"), "daily")
+    found = inventory.remote(elsewhere)
+    assert [(each.backup_id, each.where, each.proven) for each in found.held] == [(slot.backup_id, ["s3"], None)]
+    assert not found.faults
     assert status(elsewhere).tiers[0].last_good == slot.backup_id
     assert DATABASE_URL not in elsewhere.settings.urls
 
@@ -102,9 +134,9 @@ def test_the_bucket_alone_tells_what_there_is(site, slot, make_site, tmp_path):
 def test_a_manifest_that_cannot_be_read_hides_no_other_backup(site, slot):
     backed_up(site, slot, archive, prove)
     (site.settings.folder / "daily-2026-02-01-020000.manifest.json").write_text("{")
-    held, faults = inventory.local(site)
-    assert [each.backup_id for each in held] == [slot.backup_id]
-    assert len(faults) == 1
+    found = inventory.local(site)
+    assert [each.backup_id for each in found.held] == [slot.backup_id]
+    assert len(found.faults) == 1
     assert status(site).safety is Safety.AT_RISK
 
 
@@ -125,7 +157,7 @@ def test_an_altered_file_is_named_and_the_others_are_not(site, slot):
     on_disk = verify_backup(site, slot.backup_id, remote=False)
     assert [file.name for file in on_disk.files if file.faults] == [path.name]
     assert verify_backup(site, slot.backup_id, remote=True).whole
-    key = key_of(manifest, manifest.dump.name)
+    key = key_of(manifest.dump.name)
     site.bucket.delete(key)
     site.bucket.put_bytes(key, b"not a dump", tags={})
     in_s3 = verify_backup(site, slot.backup_id, remote=True)
@@ -152,8 +184,7 @@ def test_a_line_written_by_hand_does_not_pass_for_a_backup(site, slot):
     line = {"backup_id": "daily-2026-02-01-020000", "status": "success", "backup_timestamp": "2026-02-01T02:00:00Z"}
     with (site.settings.folder / FILE).open("a") as file:
         file.write(json.dumps(line) + "\n")
-    held, _ = inventory.local(site)
-    assert held[1].where == []
+    assert inventory.local(site).held[1].where == []
     assert status(site).tiers[0].last_good == slot.backup_id
     assert timedelta(0) < status(site).tiers[0].next_due - site.now()
 
@@ -164,61 +195,116 @@ def test_a_sealed_backup_whose_archive_failed_says_why(site, slot, clock, make_s
     cut_off = make_site(source_url, aws={"AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{free_port()}"})
     with pytest.raises(StoreUnreachable) as caught:
         archive(cut_off, slot)
-    (held,), _ = inventory.local(site)
+    (held,) = inventory.local(site).held
     assert (held.status, held.where, held.size is not None) == ("failed", ["disk"], True)
     assert held.error == " ".join(caught.value.what.split())
     assert held.error in str(status(site).tiers[0].trouble)
     archive(site, slot)
-    (held,), _ = inventory.local(site)
+    (held,) = inventory.local(site).held
     assert (held.status, held.where, held.error) == ("sealed", ["disk", "s3"], None)
 
 
-def test_the_reason_keeps_the_table_narrow(site, slot, monkeypatch):
-    from rich.console import Console
-
-    from desbuquei_backups.cli import list_
-    from desbuquei_backups.operations import records
-
-    backed_up(site, slot)
-    records.change(site, slot.backup_id, status="failed", error="s3://a/b: 503\nand more " * 20)
-    held, _ = inventory.local(site)
-    console = Console(width=80, record=True)
-    monkeypatch.setattr(list_, "console", lambda: console)
-    list_._print(held)
-    *table, reason = console.export_text().splitlines()
-    assert max(map(len, table)) <= 80
-    assert len(table) == 2
-    assert "failed" in table[1]
-    assert reason.startswith(f"✗ {slot.backup_id}: s3://a/b: 503 and more")
+def test_a_long_tier_that_has_nothing_yet_is_a_risk_and_says_how_to_fill_it(make_site, source_url, clock):
+    site = only(make_site(source_url), "daily", "weekly", "quarterly")
+    clock.pass_by(hours=2)
+    recorded(site, "daily-2026-02-02-020000", "quarterly-2026-01-01-020000")
+    found = status(site)
+    assert found.safety is Safety.AT_RISK
+    assert found.reason == (
+        "the weekly due at 2026-02-01 02:00 UTC is missing: desbuquei backup weekly fills it while the slot is open"
+    )
+    recorded(site, "weekly-2026-02-01-020000")
+    assert status(site).safety is Safety.SAFE
 
 
-def test_a_manifest_that_was_renamed_or_altered_hides_no_other_backup(site, slot, bucket):
-    backed_up(site, slot, archive, prove)
-    whole = (site.settings.folder / f"{slot.backup_id}.manifest.json").read_text()
-    (site.settings.folder / "daily-2026-02-01-020000.manifest.json").write_text(whole)
-    (site.settings.folder / "odd.manifest.json").write_text(whole.replace(slot.backup_id, "odd"))
-    (site.settings.folder / "daily-2026-01-31-020000.manifest.json").write_bytes(b"\xff\x00")
-    (site.settings.folder / "daily-2026-01-30-020000.manifest.json").mkdir()
-    bucket.put_bytes("daily/odd.manifest.json", whole.replace(slot.backup_id, "odd").encode(), tags={})
-    held, faults = inventory.local(site)
-    assert [each.backup_id for each in held] == [slot.backup_id]
-    assert len(faults) == 4
-    held, faults = inventory.remote(site, ["daily"])
-    assert [each.backup_id for each in held] == [slot.backup_id]
-    assert len(faults) == 1
-    assert status(site).tiers[0].last_good == slot.backup_id
+def test_of_several_tiers_in_trouble_the_most_urgent_is_named(make_site, source_url, clock):
+    site = make_site(source_url)
+    clock.pass_by(hours=5, minutes=40)
+    recorded(site, "hourly-2026-02-02-060000")
+    assert status(site).reason.startswith("the hourly due at 2026-02-02 07:00 UTC is missing")
+    recorded(site, "hourly-2026-02-02-070000")
+    assert status(site).reason.startswith("the daily due at 2026-02-02 02:00 UTC is missing")
 
 
-def test_a_line_that_is_odd_hides_no_other_backup(site, slot):
-    backed_up(site, slot, archive)
-    ids = [f"daily-2026-01-0{day}-020000" for day in (1, 2, 3)]
-    odd = [
-        {"backup_id": ids[0]},
-        {"backup_id": ids[1], "status": "success", "backup_timestamp": "ontem", "s3_uri": "s3://x", "size": "big"},
-        {"backup_id": ids[2], "status": "success", "backup_timestamp": "2026-01-03T02:00:00"},
+def test_a_backup_that_is_missing_is_worse_than_one_that_nobody_restored(make_site, source_url, clock):
+    site = only(make_site(source_url), "hourly", "daily")
+    clock.pass_by(minutes=40)
+    recorded(site, "hourly-2026-02-02-020000", recovery_tested=False)
+    clock.pass_by(hours=1)
+    recorded(site, "hourly-2026-02-02-030000", recovery_tested=False)
+    assert "the daily due at 2026-02-02 02:00 UTC is missing" in status(site).reason
+    recorded(site, "daily-2026-02-02-020000")
+    assert status(site).reason == "hourly-2026-02-02-030000 was not proven by restoring it"
+
+
+@pytest.mark.parametrize("other", ["hourly-2026-02-04-030000", "manual-2026-02-03-170101"])
+def test_any_tiers_backup_is_a_recovery_point(make_site, source_url, clock, other):
+    site = make_site(source_url)
+    recorded(site, "daily-2026-02-02-020000", "weekly-2026-02-01-020000")
+    clock.pass_by(days=2, hours=2)
+    assert status(site).safety is Safety.NOT_SAFE
+    assert "daily-2026-02-02-020000, is more than a whole slot behind" in status(site).reason
+    recorded(site, other)
+    assert status(site).safety is Safety.AT_RISK
+
+
+def test_a_tier_that_is_filled_when_asked_for_is_never_missing(make_site, source_url, clock):
+    site = only(make_site(source_url), "daily", "manual")
+    recorded(site, "daily-2026-02-02-020000")
+    clock.pass_by(hours=2)
+    found = status(site)
+    manual = found.tiers[1]
+    assert (found.safety, manual.last_good, manual.next_due, list(manual.missed)) == (Safety.SAFE, None, None, [])
+    recorded(site, "manual-2026-01-20-111213")
+    assert status(site).tiers[1].last_good == "manual-2026-01-20-111213"
+
+
+def test_what_the_budget_left_out_is_told_apart_from_what_was_missed(make_site, source_url, clock):
+    site = only(make_site(source_url), "hourly")
+    recorded(site, "hourly-2026-02-01-220000", "hourly-2026-02-02-010000")
+    skipped = [f"hourly-2026-02-{at}0000" for at in ("01-23", "02-02")]
+    recorded(site, *skipped, archived=False, status="skipped", error="the budget", recovery_tested=False)
+    clock.pass_by(minutes=45)
+    found = status(site)
+    (hourly,) = found.tiers
+    assert found.safety is Safety.SAFE, found.reason
+    assert (hourly.last_good, hourly.trouble) == ("hourly-2026-02-02-010000", None)
+    assert (list(hourly.missed), list(hourly.left_out)) == (["2026-02-02-000000"], ["2026-02-01-230000"])
+
+
+def test_a_slot_left_out_hides_not_the_failure_before_it(make_site, source_url, clock):
+    site = only(make_site(source_url), "hourly", "daily")
+    recorded(site, "hourly-2026-02-02-000000", "daily-2026-02-02-020000")
+    recorded(site, "hourly-2026-02-02-010000", archived=False, status="failed", error="no disk", recovery_tested=False)
+    recorded(site, "hourly-2026-02-02-020000", archived=False, status="skipped", error="budget", recovery_tested=False)
+    assert status(site).reason == "the hourly due at 2026-02-02 01:00 UTC failed: no disk"
+
+
+def test_what_is_older_than_what_is_kept_is_neither_missed_nor_listed(make_site, source_url, clock, monkeypatch):
+    site = only(make_site(source_url), "hourly", "quarterly")
+    recorded(site, "hourly-2019-01-01-000000", "hourly-2026-02-02-020000", "quarterly-2026-01-01-020000")
+    listed = []
+    keys = type(site.bucket).keys
+    monkeypatch.setattr(
+        type(site.bucket), "keys", lambda self, *of, **given: listed.append((*of, given)) or keys(self, *of, **given)
+    )
+    hourly, quarterly = status(site).tiers
+    assert len(hourly.missed) == 7 * 24 - 1
+    assert quarterly.missed[-1] == "2019-04-01-020000"
+    assert listed == [
+        ("hourly/", {"after": "hourly-2026-01-26-021000"}),
+        ("quarterly/", {"after": "quarterly-2019-02-02-021000"}),
     ]
-    with (site.settings.folder / FILE).open("a") as file:
-        file.write("".join(json.dumps(line) + "\n" for line in odd))
-    held, _ = inventory.local(site)
-    assert [each.backup_id for each in held] == [slot.backup_id, *reversed(ids)]
-    assert status(site).tiers[0].last_good == slot.backup_id
+
+
+@pytest.mark.parametrize("reachable", [True, False])
+def test_a_tier_that_stopped_long_ago_still_says_when(make_site, source_url, clock, monkeypatch, reachable):
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    site = only(make_site(source_url), "hourly")
+    recorded(site, "hourly-2025-12-01-000000", "hourly-2025-12-01-010000")
+    if not reachable:
+        nowhere = f"http://127.0.0.1:{free_port()}"
+        site = only(make_site(source_url, aws={"AWS_ENDPOINT_URL_S3": nowhere}), "hourly")
+    found = status(site)
+    assert found.safety is Safety.NOT_SAFE
+    assert (found.tiers[0].last_good, found.tiers[0].proven) == ("hourly-2025-12-01-010000", True)

@@ -21,7 +21,7 @@ from desbuquei_backups.core.errors import (
     StoreUnreachable,
 )
 from desbuquei_backups.core.tiers import StorageClass
-from desbuquei_backups.storage import abandoned, upload
+from desbuquei_backups.storage import abandoned
 from desbuquei_backups.storage.s3 import Bucket, StoredObject
 from desbuquei_backups_tests.fakes import free_port
 from desbuquei_backups_tests.faults import FaultyStore, Matches, _Fault, anything, completions, parts
@@ -65,7 +65,7 @@ def faulty(bucket_url: str, endpoints, store: FaultyStore) -> Bucket:
 @pytest.fixture
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A file of three of the smallest parts that S3 takes."""
-    monkeypatch.setattr(upload, "_PART", 5 * MIB)
+    monkeypatch.setattr("desbuquei_backups.storage.parts._PART", 5 * MIB)
     path = tmp_path / "x.sql.gz"
     path.write_bytes(bytes(range(256)) * (10 * MIB // 256) + b"end")
     return path

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -34,7 +35,7 @@ def test_what_goes_in_comes_out_and_the_sums_are_the_files(
     assert (sums.size, sums.plain_size) == (len(written), len(plain))
     assert sums.md5 == hashlib.md5(written, usedforsecurity=False).hexdigest()
     assert sums.sha256 == hashlib.sha256(written).hexdigest()
-    assert checksums_of(path, plain_size=len(plain)) == sums
+    assert replace(checksums_of(path, plain_size=len(plain)), parts_sha256=None) == sums
     assert b"".join(read_file(path)) == written
 
 

@@ -1,0 +1,141 @@
+"""What each asset of a tier does: one operation, its metadata, its checks, and errors that say whether to retry."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import dagster as dg
+from dagster._core.errors import DagsterExecutionInterruptedError
+
+from desbuquei_backups.core.errors import BackupError
+from desbuquei_backups.core.slots import Slot
+from desbuquei_backups.core.tiers import Takes
+from desbuquei_backups.defs.rendering import (
+    archive_metadata,
+    check_result,
+    dump_metadata,
+    failed_check,
+    manifest_metadata,
+    proof_metadata,
+    skipped_check,
+)
+from desbuquei_backups.defs.resources import Backups
+from desbuquei_backups.operations import verify
+from desbuquei_backups.operations.archive import archive
+from desbuquei_backups.operations.asked import Asked
+from desbuquei_backups.operations.dump import Skipped, take_dump
+from desbuquei_backups.operations.egress import price
+from desbuquei_backups.operations.restored_copy import prove
+from desbuquei_backups.operations.seal import seal
+from desbuquei_backups.operations.site import Site
+from desbuquei_backups.operations.whereabouts import stored_anywhere
+from desbuquei_backups.validation import checks
+
+STOPPED = "stopped by a person"
+Steps = Iterator[dg.MaterializeResult | dg.AssetCheckResult]
+
+
+def dump(context: dg.AssetExecutionContext, backups: Backups, tier: str, asked: Asked | None) -> Steps:
+    """Fill the slot, verify what fills it, or leave it empty on purpose."""
+    slot = Slot.of_key(tier, context.partition_key)
+    with stoppable(), backups.site(context.log) as site:
+        try:
+            taken = take_dump(site, slot, asked=asked)
+            if isinstance(taken, Skipped):
+                context.log.warning(f"{slot.backup_id} is left out: {taken.why}")
+                yield from (skipped_check(name, taken.why) for name in checks.DUMP_CHECKS)
+                yield from _recovery_point(site, tier)
+                return
+            there = (
+                verify.read_back(site.settings.folder, taken.manifest)
+                if taken.where == "disk"
+                else stored_anywhere(site, taken.manifest)
+            )
+        except BackupError as error:
+            yield from untrue(error, checks.DUMP_IS_COMPLETE)
+            raise failure(error) from None
+        yield dg.MaterializeResult(
+            data_version=dg.DataVersion(taken.manifest.dump.sha256),
+            metadata=dump_metadata(taken, site.settings.folder),
+            check_results=[
+                check_result(checks.dump_is_complete(taken.manifest)),
+                check_result(checks.checksums_match(taken.manifest, there)),
+                *_recovery_point(site, tier),
+            ],
+        )
+
+
+def _recovery_point(site: Site, tier: str) -> Iterator[dg.AssetCheckResult]:
+    """What logical dumps in place of increments cost, as a warning: they are as much as the server allows."""
+    if site.policy.tier(tier).takes is Takes.INCREMENTAL:
+        judgement = checks.recovery_point_within_objective(site.policy, price(site, tier))
+        yield check_result(judgement, worst=dg.AssetCheckSeverity.WARN)
+
+
+def checksum_manifest(context: dg.AssetExecutionContext, backups: Backups, tier: str) -> dg.MaterializeResult[None]:
+    """Seal the dump."""
+    slot = Slot.of_key(tier, context.partition_key)
+    with stoppable(), backups.site(context.log) as site:
+        try:
+            sealed = seal(site, slot)
+        except BackupError as error:
+            raise failure(error) from None
+        return dg.MaterializeResult(
+            data_version=dg.DataVersion(sealed.sha256), metadata=manifest_metadata(sealed, site.settings.folder)
+        )
+
+
+def s3_archive(context: dg.AssetExecutionContext, backups: Backups, tier: str) -> Steps:
+    """Store what is missing, and compare all of it."""
+    slot = Slot.of_key(tier, context.partition_key)
+    with stoppable(), backups.site(context.log) as site:
+        try:
+            archived = archive(site, slot)
+        except BackupError as error:
+            yield from untrue(error, checks.ARCHIVE_MATCHES_MANIFEST)
+            raise failure(error) from None
+        yield dg.MaterializeResult(
+            data_version=dg.DataVersion(archived.manifest.dump.sha256),
+            metadata=archive_metadata(archived),
+            check_results=[
+                check_result(checks.archive_matches_manifest(archived)),
+                check_result(checks.archive_is_encrypted(archived)),
+            ],
+        )
+
+
+def restored_copy(context: dg.AssetExecutionContext, backups: Backups, tier: str) -> Steps:
+    """Restore and compare, or take over what the restored copy of the same bytes showed."""
+    slot = Slot.of_key(tier, context.partition_key)
+    with stoppable(), backups.site(context.log) as site:
+        try:
+            proof = prove(site, slot)
+        except BackupError as error:
+            yield from untrue(error, *checks.RESTORED_COPY_CHECKS)
+            raise failure(error) from None
+        yield dg.MaterializeResult(
+            data_version=dg.DataVersion(proof.manifest.dump.sha256),
+            metadata=proof_metadata(proof),
+            check_results=[check_result(judgement) for judgement in checks.restored_copy_matches(proof)],
+        )
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """A person who stops a step means it: it is not tried again."""
+    try:
+        yield
+    except (KeyboardInterrupt, DagsterExecutionInterruptedError):
+        raise dg.Failure(description=STOPPED, allow_retries=False) from None
+
+
+def untrue(error: BackupError, *names: str) -> Iterator[dg.AssetCheckResult]:
+    """The checks that an error proves untrue. An outage proves nothing: they are judged when it is over."""
+    if error.permanent:
+        for name in names:
+            yield failed_check(name, error.what)
+
+
+def failure(error: BackupError) -> dg.Failure:
+    """The error as Dagster shows it; a permanent one is not retried."""
+    metadata = {"backup": error.backup_id or "", "what happened": error.what, "what to do": error.remedy}
+    return dg.Failure(description=str(error), metadata=metadata, allow_retries=not error.permanent)

@@ -1,0 +1,11 @@
+"""Who asked for a backup that no schedule asks for, and why."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Both go into the backup's manifest and its records."""
+
+    operator: str
+    reason: str

@@ -1,0 +1,119 @@
+"""The proof of a copy: what the restored copy of the same bytes showed, and that its own object is those bytes."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from desbuquei_backups.core.comparison import Finding, Verdict, overall
+from desbuquei_backups.core.errors import Frozen
+from desbuquei_backups.core.manifest import Manifest
+from desbuquei_backups.core.slots import Slot
+from desbuquei_backups.operations import proofs
+from desbuquei_backups.operations.copies import Copy, Place, find_copy
+from desbuquei_backups.operations.promotion import peers
+from desbuquei_backups.operations.site import Site
+from desbuquei_backups.operations.whereabouts import is_on_disk
+from desbuquei_backups.postgres.target import Unmet
+from desbuquei_backups.storage import catalog
+from desbuquei_backups.storage.parts import encoded
+from desbuquei_backups.storage.s3_errors import THAW
+
+CHECKSUM = "the object's own checksum"
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What a restored copy showed, subject by subject, and the seconds that each stage took.
+
+    `restored` is the id of the backup that was restored, from `place`: another one, where its bytes are the same.
+    """
+
+    manifest: Manifest
+    row_counts: Sequence[Finding]
+    contents: Sequence[Finding]
+    schema: Sequence[Finding]
+    lacking: Sequence[Unmet]
+    seconds: Mapping[str, float]
+    server_version: str
+    restored: str
+    place: Place = Place.S3
+
+    @property
+    def verdict(self) -> Verdict:
+        return overall([*self.row_counts, *self.contents, *self.schema])
+
+
+def equal_proof(site: Site, manifest: Manifest) -> Proof | None:
+    """The proof of a copy by the newest restored copy of the same bytes; None if it is to be restored itself.
+
+    That is so if it is no copy, if nothing was proven of those bytes yet, or if it is proven already and can be read:
+    who asks once more wants it read.
+    """
+    if manifest.origin is None:
+        return None
+    sha256 = manifest.dump.sha256
+    if proofs.newest(site.bucket, manifest.backup_id, dump_sha256=sha256) is not None and not _frozen(site, manifest):
+        return None
+    for backup_id in _same_bytes(site, manifest):
+        if (found := proofs.newest(site.bucket, backup_id, dump_sha256=sha256)) is not None:
+            return Proof(
+                manifest=manifest,
+                row_counts=found.row_counts,
+                contents=[*_without_checksum(found.contents), checksum_finding(site, manifest)],
+                schema=found.schema_,
+                lacking=(),
+                seconds={},
+                server_version=found.server_version,
+                restored=found.restored,
+            )
+    return None
+
+
+def readable(site: Site, manifest: Manifest) -> Copy:
+    """The copy to restore in order to prove `manifest`: its own in S3, or, if that is frozen, one of the same bytes.
+
+    That is another tier's in S3, or the one that is still on disk. Frozen if there is none that can be read.
+    """
+    if not _frozen(site, manifest):
+        return find_copy(site, manifest.backup_id, Place.S3)
+    sha256 = manifest.dump.sha256
+    for backup_id in _same_bytes(site, manifest):
+        other = catalog.in_bucket(site.bucket, Slot.of_id(backup_id).tier, backup_id)
+        if other is not None and other.dump.sha256 == sha256 and not _frozen(site, other):
+            return find_copy(site, backup_id, Place.S3)
+    if is_on_disk(site.settings.folder, manifest):
+        return find_copy(site, manifest.backup_id, Place.DISK)
+    frozen = site.tier(_slot(manifest)).storage_class.value
+    raise Frozen(f"its object is in {frozen}, and no other has its bytes", remedy=THAW)
+
+
+def checksum_finding(site: Site, manifest: Manifest) -> Finding:
+    """The checksum that the store itself computed of the object, against that of the bytes that were proven."""
+    file = manifest.dump
+    found = site.bucket.head(catalog.key_of(file.name))
+    if found is None:
+        return Finding(CHECKSUM, file.sha256, None, Verdict.DIFFERS, "the object is not there")
+    if not found.is_whole(file):
+        return Finding(CHECKSUM, file.sha256, found.checksum or found.sha256, Verdict.DIFFERS, "it is another object")
+    if found.checksum in (file.parts_sha256, encoded(bytes.fromhex(file.sha256))):
+        return Finding(CHECKSUM, found.checksum, found.checksum, Verdict.MATCHES)
+    return Finding(CHECKSUM, file.parts_sha256, None, Verdict.UNCOMPARED, "the store does not tell it")
+
+
+def _same_bytes(site: Site, manifest: Manifest) -> Iterator[str]:
+    """The ids of the backups that may hold the same bytes, the one that they were taken from first."""
+    if manifest.origin is not None:
+        yield manifest.origin
+    yield from (peer.backup_id for peer in peers(site, _slot(manifest)))
+
+
+def _slot(manifest: Manifest) -> Slot:
+    return Slot.of_id(manifest.backup_id)
+
+
+def _frozen(site: Site, manifest: Manifest) -> bool:
+    found = site.bucket.head(catalog.key_of(manifest.dump.name))
+    return found is not None and found.frozen
+
+
+def _without_checksum(findings: Sequence[Finding]) -> list[Finding]:
+    return [finding for finding in findings if finding.subject != CHECKSUM]

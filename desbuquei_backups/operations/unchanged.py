@@ -1,0 +1,96 @@
+"""Whether a database is still what the newest backup holds: then that backup's dump stands for this slot too."""
+
+import logging
+import time
+from datetime import UTC
+
+from desbuquei_backups.core.errors import BackupError
+from desbuquei_backups.core.manifest import Manifest
+from desbuquei_backups.core.slots import Slot
+from desbuquei_backups.operations import records, verify
+from desbuquei_backups.operations.own_transactions import known
+from desbuquei_backups.operations.site import Site
+from desbuquei_backups.operations.whereabouts import faults_in_store, is_on_disk, stored
+from desbuquei_backups.postgres import connection as pg
+from desbuquei_backups.postgres import contents
+from desbuquei_backups.postgres.snapshots import mark, nothing_ended
+from desbuquei_backups.storage import catalog
+
+_LOG = logging.getLogger(__name__)
+
+
+def unchanged(site: Site, slot: Slot, connection: pg.Connection) -> Manifest | None:
+    """The draft of a backup that names the newest one's files, if nothing has changed since; else None.
+
+    `connection` is in a transaction with one snapshot: it is the state at that snapshot that has not changed.
+    """
+    begun = time.monotonic()
+    last = _newest(site)
+    if last is None or last.mark is None:
+        return None
+    now = mark(connection)
+    if now is None or not nothing_ended(last.mark, now, known(site.settings.folder)):
+        return None
+    sequences = contents.sequences(connection, contents.relations(connection))
+    if sorted(sequences, key=lambda each: each.name) != sorted(last.sequences, key=lambda each: each.name):
+        return None
+    if faults := _faults(site, last):
+        _LOG.warning("nothing changed since %s, but it does not verify: %s", last.backup_id, "; ".join(faults))
+        return None
+    row = connection.execute("select statement_timestamp()").fetchone()
+    assert row is not None
+    return last.model_copy(
+        update={
+            "backup_id": slot.backup_id,
+            "tier": slot.tier,
+            "slot": slot.due,
+            "taken_at": row[0].astimezone(UTC),
+            "duration_seconds": round(time.monotonic() - begun, 3),
+            "stage_seconds": {},
+            "same_as": last.same_as or last.backup_id,
+            "copy_of": None,
+            "mark": now,
+            "operator": None,
+            "reason": None,
+            "sealed_at": None,
+            "previous_manifest_sha256": None,
+        }
+    )
+
+
+def _newest(site: Site) -> Manifest | None:
+    """The newest sealed backup, by the moment it restores to, if its dump can be read at any time."""
+    newest: records.Line | None = None
+    for line in records.lines(site.settings.folder):
+        if line.get("status") == "success" and (newest is None or _taken_at(newest) <= _taken_at(line)):
+            newest = line
+    if newest is None:
+        return None
+    backup_id = str(newest["backup_id"])
+    try:
+        there = catalog.on_disk(site.settings.folder, backup_id)
+        if there is not None:
+            manifest = there.manifest if there.sealed else None
+        else:
+            manifest = catalog.in_bucket(site.bucket, Slot.of_id(backup_id).tier, backup_id)
+    except BackupError as error:
+        _LOG.warning("whether anything changed since %s cannot be told: %s", backup_id, error.what)
+        return None
+    return manifest
+
+
+def _taken_at(line: records.Line) -> str:
+    return str(line.get("backup_timestamp"))
+
+
+def _faults(site: Site, manifest: Manifest) -> list[str]:
+    folder = site.settings.folder
+    if is_on_disk(folder, manifest):
+        site.progress.stage("nothing changed: verifying what there is", manifest.size)
+        return verify.faults_on_disk(folder, manifest, progress=site.progress.advance)
+    try:
+        there = stored(site, manifest)
+    except BackupError as error:
+        return [error.what]
+    frozen = [f"{found.uri} is frozen" for found in there.values() if found is not None and found.frozen]
+    return faults_in_store(manifest, there) + frozen

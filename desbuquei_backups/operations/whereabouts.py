@@ -1,0 +1,46 @@
+"""Where a backup's bytes are: in the folder, under its own keys in S3, or in the backup that it is a copy of."""
+
+from pathlib import Path
+
+from desbuquei_backups.core.manifest import FileFacts, Manifest
+from desbuquei_backups.operations.site import Site
+from desbuquei_backups.storage.catalog import key_of
+from desbuquei_backups.storage.s3 import StoredObject
+
+
+def is_on_disk(folder: Path, manifest: Manifest) -> bool:
+    """Whether any of its files is in `folder`: of a backup that is kept in S3 alone, only the manifest is."""
+    return any((folder / file.name).exists() for file in manifest.files)
+
+
+def source_key(manifest: Manifest, file: FileFacts) -> str | None:
+    """The key of the object that a copy's file is to be copied from; None if it is no copy."""
+    if manifest.copy_of is None:
+        return None
+    return key_of(file.name.replace(manifest.backup_id, manifest.copy_of, 1))
+
+
+def stored(site: Site, manifest: Manifest) -> dict[str, StoredObject | None]:
+    """What the store says of each file, by name."""
+    return {file.name: site.bucket.head(key_of(file.name)) for file in manifest.files}
+
+
+def stored_anywhere(site: Site, manifest: Manifest) -> dict[str, StoredObject | None]:
+    """The same; for a file that was not yet copied, what the store says of the object that it is to be copied from."""
+    found = stored(site, manifest)
+    for file in manifest.files:
+        if found[file.name] is None and (key := source_key(manifest, file)) is not None:
+            found[file.name] = site.bucket.head(key)
+    return found
+
+
+def faults_in_store(manifest: Manifest, there: dict[str, StoredObject | None]) -> list[str]:
+    """What is wrong with each object, as far as asking tells: `NAME …`."""
+    faults = []
+    for file in manifest.files:
+        found = there[file.name]
+        if found is None:
+            faults.append(f"{file.name} is not in S3")
+        elif not found.is_whole(file):
+            faults.append(f"{file.name} is not what S3 has under {found.uri}")
+    return faults
