@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from bench import catalog, procedures, report
+from bench import catalog, procedures, promotion, report
 from bench.databases import Size, made
 from bench.place import ROOT, Place, opened
 from bench.procedures import Measured
@@ -41,7 +41,9 @@ def main(context: click.Context, pairs: int, scale: int, home: Path, name: str, 
             server = str(connection.info.parameter_status("server_version"))
         click.echo(f"Looking at {catalog.HOURLIES:,} backups")
         looked = catalog.measured(place)
-    found = report.results(measured, {"large": str(size), "small": str(_SMALL)}, server, looked)
+        click.echo("Promoting")
+        promoted = promotion.measured(place, databases["large"])
+    found = report.results(measured, {"large": str(size), "small": str(_SMALL)}, server, looked, promoted)
     _RESULTS.write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     click.echo("\n" + report.table(found))
 
@@ -54,6 +56,17 @@ def only_catalog(home_and_name: tuple[Path, str]) -> None:
         looked = catalog.measured(place)
     click.echo(json.dumps(looked, indent=2))
     click.echo("\n" + "\n".join(report.goals_table(report.catalog_goals(looked))))
+
+
+@main.command(name="promotion")
+@click.option("--scale", default=_SMALL.scale, show_default=True, help="pgbench's scale; 25,000 orders for each.")
+@click.pass_obj
+def only_promotion(home_and_name: tuple[Path, str], scale: int) -> None:
+    """Measure only what a promotion moves; prints it, and writes nothing down."""
+    with opened(*home_and_name) as place:
+        promoted = promotion.measured(place, made(place, "promoted", Size(scale, scale * 25_000)))
+    click.echo(json.dumps(promoted, indent=2))
+    click.echo("\n" + "\n".join(report.goals_table(report.promotion_goals(promoted))))
 
 
 @main.command()

@@ -7,12 +7,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 _OPERATIONS = {"dump": "take_dump", "seal": "seal", "archive": "archive"}
+_TOGETHER = datetime(2028, 10, 1, 2, tzinfo=UTC)  # a Sunday that begins a quarter
 _ASSETS = ("dump", "checksum_manifest", "s3_archive")
 
 
@@ -34,6 +36,32 @@ def operations(*, measured: bool) -> dict[str, Any]:
     dump = taken.manifest.dump
     inside = dict(taken.manifest.stage_seconds)
     return {"stages": seconds, "inside_dump": inside, "bytes": {"plain": dump.plain_size, "gzip": dump.size}}
+
+
+def tier(name: str) -> dict[str, Any]:
+    """Dump, seal and archive one tier's slot of an instant at which several fall due."""
+    from desbuquei_backups.core.slots import Slot
+    from desbuquei_backups.operations.archive import archive
+    from desbuquei_backups.operations.dump import Skipped, take_dump
+    from desbuquei_backups.operations.seal import seal
+    from desbuquei_backups.operations.settings import from_environment
+    from desbuquei_backups.operations.site import Site
+
+    site, slot = (
+        Site(from_environment(os.environ), now=lambda: _TOGETHER + timedelta(minutes=10)),
+        Slot(name, _TOGETHER),
+    )
+    seconds: dict[str, float] = {}
+    taken = _timed(seconds, "take_dump", lambda: take_dump(site, slot))
+    _timed(seconds, "seal", lambda: seal(site, slot))
+    _timed(seconds, "archive", lambda: archive(site, slot))
+    assert not isinstance(taken, Skipped)
+    dump = taken.manifest.dump
+    return {
+        "stages": seconds,
+        "copy_of": taken.manifest.copy_of,
+        "bytes": {"plain": dump.plain_size, "gzip": dump.size},
+    }
 
 
 def dagster_job() -> dict[str, Any]:
@@ -118,6 +146,7 @@ def main(what: str, *rest: str) -> None:
         "dagster": dagster_job,
         "dagster-storage": dagster_storage,
         "upload": lambda: upload(Path(rest[0])),
+        "tier": lambda: tier(rest[0]),
         "process": lambda: process(*rest),
     }
     said = work[what]()

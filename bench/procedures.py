@@ -33,14 +33,14 @@ class Measured:
 
 def guide(place: Place, database: str, label: str) -> Measured:
     """pg_dump to a file, gzip, md5sum, sha256sum, upload; the shell between them costs nothing here."""
-    with _folder(place) as folder:
-        plain, packed = folder / "guide.sql", folder / "guide.sql.gz"
+    with folder(place) as files:
+        plain, packed = files / "guide.sql", files / "guide.sql.gz"
         command, environment = place.program("pg_dump", database, f"--file={plain}")
         stages = {"pg_dump": _wall(command, env=environment), "gzip": _wall(["gzip", str(plain)])}
         for program in ("md5sum", "sha256sum"):
-            with (folder / f"{packed.name}.{program}").open("wb") as output:
+            with (files / f"{packed.name}.{program}").open("wb") as output:
                 stages[program] = _wall([program, str(packed)], stdout=output)
-        _, said = _child(place, database, folder, label, "upload", str(packed))
+        _, said = child(place, database, files, label, "upload", str(packed))
         stages |= said["stages"]
         size = {"gzip": packed.stat().st_size}
     whole = sum(stages.values())
@@ -70,18 +70,19 @@ def ours_in_dagster(place: Place, database: str, label: str) -> Measured:
 
 
 def prepare_dagster(place: Place, database: str) -> None:
-    with _folder(place) as folder:
-        _child(place, database, folder, "prepare", "dagster-storage")
+    with folder(place) as files:
+        child(place, database, files, "prepare", "dagster-storage")
 
 
 def _ours(place: Place, database: str, label: str, what: str) -> Measured:
-    with _folder(place) as folder:
-        process, said = _child(place, database, folder, label, what)
+    with folder(place) as files:
+        process, said = child(place, database, files, label, what)
     wall = sum(said["stages"].values())
     return Measured(wall=wall, process=process, **said)
 
 
-def _child(place: Place, database: str, folder: Path, label: str, *arguments: str) -> tuple[float, dict[str, Any]]:
+def child(place: Place, database: str, folder: Path, label: str, *arguments: str) -> tuple[float, dict[str, Any]]:
+    """Seconds of a fresh process of bench.child, and what it said."""
     os.sync()
     environment = place.environment(database, folder, label)
     begun = time.perf_counter()
@@ -109,13 +110,13 @@ def _wall(command: list[str], **options: Any) -> float:
 
 
 @contextmanager
-def _folder(place: Place) -> Iterator[Path]:
+def folder(place: Place) -> Iterator[Path]:
     """A new folder on the same disk as everything else, gone afterwards."""
-    folder = Path(tempfile.mkdtemp(prefix="files-", dir=place.home))
+    made = Path(tempfile.mkdtemp(prefix="files-", dir=place.home))
     try:
-        yield folder
+        yield made
     finally:
-        shutil.rmtree(folder)
+        shutil.rmtree(made)
 
 
 def _rounded(value: Any) -> Any:

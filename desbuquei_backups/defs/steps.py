@@ -36,8 +36,7 @@ Steps = Iterator[dg.MaterializeResult | dg.AssetCheckResult]
 
 def dump(context: dg.AssetExecutionContext, backups: Backups, tier: str, asked: Asked | None) -> Steps:
     """Fill the slot, verify what fills it, or leave it empty on purpose."""
-    slot = Slot.of_key(tier, context.partition_key)
-    with stoppable(), backups.site(context.log) as site:
+    with opened(context, backups, tier) as (site, slot):
         try:
             taken = take_dump(site, slot, asked=asked)
             if isinstance(taken, Skipped):
@@ -73,12 +72,8 @@ def _recovery_point(site: Site, tier: str) -> Iterator[dg.AssetCheckResult]:
 
 def checksum_manifest(context: dg.AssetExecutionContext, backups: Backups, tier: str) -> dg.MaterializeResult[None]:
     """Seal the dump."""
-    slot = Slot.of_key(tier, context.partition_key)
-    with stoppable(), backups.site(context.log) as site:
-        try:
-            sealed = seal(site, slot)
-        except BackupError as error:
-            raise failure(error) from None
+    with opened(context, backups, tier) as (site, slot):
+        sealed = seal(site, slot)
         return dg.MaterializeResult(
             data_version=dg.DataVersion(sealed.sha256), metadata=manifest_metadata(sealed, site.settings.folder)
         )
@@ -86,8 +81,7 @@ def checksum_manifest(context: dg.AssetExecutionContext, backups: Backups, tier:
 
 def s3_archive(context: dg.AssetExecutionContext, backups: Backups, tier: str) -> Steps:
     """Store what is missing, and compare all of it."""
-    slot = Slot.of_key(tier, context.partition_key)
-    with stoppable(), backups.site(context.log) as site:
+    with opened(context, backups, tier) as (site, slot):
         try:
             archived = archive(site, slot)
         except BackupError as error:
@@ -105,8 +99,7 @@ def s3_archive(context: dg.AssetExecutionContext, backups: Backups, tier: str) -
 
 def restored_copy(context: dg.AssetExecutionContext, backups: Backups, tier: str) -> Steps:
     """Restore and compare, or take over what the restored copy of the same bytes showed."""
-    slot = Slot.of_key(tier, context.partition_key)
-    with stoppable(), backups.site(context.log) as site:
+    with opened(context, backups, tier) as (site, slot):
         try:
             proof = prove(site, slot)
         except BackupError as error:
@@ -120,10 +113,13 @@ def restored_copy(context: dg.AssetExecutionContext, backups: Backups, tier: str
 
 
 @contextmanager
-def stoppable() -> Iterator[None]:
-    """A person who stops a step means it: it is not tried again."""
+def opened(context: dg.AssetExecutionContext, backups: Backups, tier: str) -> Iterator[tuple[Site, Slot]]:
+    """The site and the slot of a step. A wrong setting or key fails it for good, and so does a person who stops it."""
     try:
-        yield
+        with backups.site(context.log) as site:
+            yield site, Slot.of_key(tier, context.partition_key)
+    except BackupError as error:
+        raise failure(error) from None
     except (KeyboardInterrupt, DagsterExecutionInterruptedError):
         raise dg.Failure(description=STOPPED, allow_retries=False) from None
 

@@ -55,45 +55,51 @@ def archive(site: Site, slot: Slot) -> Archived:
     NotFound if the backup is neither sealed on disk nor archived; IntegrityError if a file was altered on disk;
     StoreError if the store refuses or does not answer.
     """
-    folder = site.settings.folder
     with site.locked(slot.backup_id, "archive"), records.record_failures(site, slot):
-        archived = catalog.in_bucket(site.bucket, slot.tier, slot.backup_id)
-        found = catalog.on_disk(folder, slot.backup_id)
-        if archived is None:
-            if found is None or not found.sealed:
-                raise NotFound(
-                    "there is no sealed backup of this slot on disk",
-                    remedy=f"desbuquei backup {slot.tier} --slot {slot.key}",
-                )
-            site.progress.stage("archiving", found.manifest.size)
-            there = store(site, found.manifest)
-            archived = found.manifest
-            if catalog.in_bucket(site.bucket, slot.tier, slot.backup_id) != archived:
-                raise IntegrityError(
-                    "the manifest in S3 is not the one that was sent", remedy="look at what else writes to the bucket"
-                )
-            reused = False
-        else:
-            reused = True
-            if found is not None and found.sealed and found.manifest != archived:
-                raise IntegrityError(
-                    "S3 holds another backup under this id",
-                    remedy="find out who wrote it: another host with the same bucket and prefix? Nothing was changed",
-                )
-            there = stored(site, archived)
-        result = Archived(archived, _described(site, archived, there), reused)
-        whole = all(file.whole for file in result.files)
-        records.change(
-            site,
-            slot.backup_id,
-            status="success" if whole else "failed",
-            error=None if whole else "S3 does not hold what the manifest says",
-            s3_uri=result.dump_uri,
-            storage_class=class_of(site, archived.dump).value,
+        found = catalog.on_disk(site.settings.folder, slot.backup_id)
+        if found is not None and found.manifest.same_as is not None:
+            # The files that it names are that backup's: where they are, its manifest is to be, too.
+            _archive(site, Slot.of_id(found.manifest.same_as))
+        return _archive(site, slot)
+
+
+def _archive(site: Site, slot: Slot) -> Archived:
+    archived = catalog.in_bucket(site.bucket, slot.tier, slot.backup_id)
+    found = catalog.on_disk(site.settings.folder, slot.backup_id)
+    reused = archived is not None
+    if archived is None:
+        if found is None or not found.sealed:
+            raise NotFound(
+                f"there is no sealed backup {slot.backup_id} on disk",
+                remedy=f"desbuquei backup {slot.tier} --slot {slot.key}",
+            )
+        site.progress.stage("archiving", found.manifest.size)
+        there = store(site, found.manifest)
+        archived = found.manifest
+        if catalog.in_bucket(site.bucket, slot.tier, slot.backup_id) != archived:
+            raise IntegrityError(
+                "the manifest in S3 is not the one that was sent", remedy="look at what else writes to the bucket"
+            )
+    elif found is not None and found.sealed and found.manifest != archived:
+        raise IntegrityError(
+            "S3 holds another backup under this id",
+            remedy="find out who wrote it: another host with the same bucket and prefix? Nothing was changed",
         )
-        if whole:
-            leave_disk(site, archived)
-        return result
+    else:
+        there = stored(site, archived)
+    result = Archived(archived, _described(site, archived, there), reused)
+    whole = all(file.whole for file in result.files)
+    records.change(
+        site,
+        slot.backup_id,
+        status="success" if whole else "failed",
+        error=None if whole else "S3 does not hold what the manifest says",
+        s3_uri=result.dump_uri,
+        storage_class=class_of(site, archived.dump).value,
+    )
+    if whole:
+        leave_disk(site, archived)
+    return result
 
 
 def _described(site: Site, manifest: Manifest, there: Mapping[str, StoredObject | None]) -> list[ArchivedFile]:

@@ -1,7 +1,7 @@
 """Since when a database is protected: told by the policy, or written down once, and never computed again."""
 
 import logging
-from datetime import datetime
+from datetime import UTC, datetime
 
 from desbuquei_backups.core.errors import BackupError, ConfigurationError
 from desbuquei_backups.operations.settings import Settings
@@ -23,7 +23,7 @@ def protected_since(settings: Settings, now: datetime) -> datetime:
     try:
         with disk.disk_errors(path):
             if path.exists():
-                return datetime.fromisoformat(path.read_text().strip())
+                return _instant(path.read_text().strip())
         disk.prepare(settings.folder)
         disk.write_file(path, f"{now.isoformat(timespec='seconds')}\n".encode())
     except BackupError as error:
@@ -33,3 +33,11 @@ def protected_since(settings: Settings, now: datetime) -> datetime:
             f"{path} does not hold an instant", remedy="write one like 2026-02-02T00:00:00+00:00 into it"
         ) from None
     return now
+
+
+def _instant(written: str) -> datetime:
+    """The instant, in UTC; ValueError if it is none, or is none for want of its zone."""
+    found = datetime.fromisoformat(written)
+    if found.utcoffset() is None:
+        raise ValueError(f"{written} has no zone")
+    return found.astimezone(UTC)

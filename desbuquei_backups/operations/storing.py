@@ -43,7 +43,7 @@ def class_of(site: Site, file: FileFacts) -> StorageClass:
 
 
 def _copied(site: Site, manifest: Manifest, file: FileFacts) -> StoredObject | None:
-    """The object, copied within the store; or, of a backup that names another's files, there already. Else None.
+    """The object, copied within the store; or, of a backup that names another's files, theirs. Else None.
 
     Where the file can be sent from disk, what is wrong with the object to be copied is only said.
     """

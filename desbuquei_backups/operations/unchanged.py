@@ -28,17 +28,17 @@ def unchanged(site: Site, slot: Slot, connection: pg.Connection) -> Manifest | N
     last = _newest(site)
     if last is None or last.mark is None:
         return None
-    now = mark(connection)
+    now, row = mark(connection), connection.execute("select now()").fetchone()
+    assert row is not None
     if now is None or not nothing_ended(last.mark, now, known(site.settings.folder)):
         return None
-    sequences = contents.sequences(connection, contents.relations(connection))
+    carried = [relation for relation in contents.relations(connection) if relation.readable]
+    sequences = contents.sequences(connection, carried)
     if sorted(sequences, key=lambda each: each.name) != sorted(last.sequences, key=lambda each: each.name):
         return None
     if faults := _faults(site, last):
         _LOG.warning("nothing changed since %s, but it does not verify: %s", last.backup_id, "; ".join(faults))
         return None
-    row = connection.execute("select statement_timestamp()").fetchone()
-    assert row is not None
     return last.model_copy(
         update={
             "backup_id": slot.backup_id,

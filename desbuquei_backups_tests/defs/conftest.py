@@ -1,7 +1,9 @@
 """The environment that a run reads, and jobs run on an instance of their own."""
 
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 
 import dagster as dg
@@ -63,13 +65,29 @@ Run = Callable[..., Outcome]
 
 
 @pytest.fixture
-def run(instance: dg.DagsterInstance, open_slot: Slot) -> Run:
-    """A function that runs the daily job for a slot, the open one unless told otherwise."""
-    definitions = build(_POLICY, datetime.now(UTC) - timedelta(days=3), retry_delay=0)
+def defined() -> Callable[[], dg.Definitions]:
+    """A function that makes the definitions of the policy that the environment names."""
 
-    def once(slot: Slot = open_slot) -> Outcome:
-        result = definitions.resolve_job_def("desbuquei_daily").execute_in_process(
-            partition_key=slot.key, instance=instance, raise_on_error=False, run_config=_QUIET
+    @cache
+    def of(path: str | None) -> dg.Definitions:
+        policy = load_policy(Path(path) if path else None)
+        return build(policy, datetime.now(UTC) - timedelta(days=3), retry_delay=0)
+
+    return lambda: of(os.environ.get("DESBUQUEI_POLICY"))
+
+
+@pytest.fixture
+def run(instance: dg.DagsterInstance, open_slot: Slot, defined: Callable[[], dg.Definitions]) -> Run:
+    """A function that runs a slot's job, the open daily's unless told otherwise, with `config` for its dump."""
+
+    def once(slot: Slot = open_slot, config: Mapping[str, str] | None = None) -> Outcome:
+        asked = {"ops": {f"desbuquei__{slot.tier}__dump": {"config": dict(config)}}} if config is not None else {}
+        result = (
+            defined()
+            .resolve_job_def(f"desbuquei_{slot.tier}")
+            .execute_in_process(
+                partition_key=slot.key, instance=instance, raise_on_error=False, run_config={**_QUIET, **asked}
+            )
         )
         return outcome(result.all_events, result.run_id, slot)
 

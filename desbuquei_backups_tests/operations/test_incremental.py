@@ -146,7 +146,7 @@ def test_without_the_list_of_our_own_transactions_a_dump_is_taken(
     assert len(dumps) == 1
 
 
-def test_after_an_outage_the_objects_that_are_named_are_stored_with_the_manifest(
+def test_after_an_outage_the_backup_whose_files_are_named_is_archived_first(
     make_site: MakeSite, source_url: str, shop: psycopg.Connection, clock: Clock
 ) -> None:
     site = make_site(source_url)
@@ -156,10 +156,9 @@ def test_after_an_outage_the_objects_that_are_named_are_stored_with_the_manifest
     fill(site, NEXT)
     seal(site, NEXT)
     archive(site, NEXT)
-    assert catalog.in_bucket(site.bucket, "hourly", HOURLY.backup_id) is None
     assert verify_backup(site, NEXT.backup_id, remote=True).whole
-    archive(site, HOURLY)
     assert verify_backup(site, HOURLY.backup_id, remote=True).whole
+    assert archive(site, HOURLY).reused
 
 
 def test_full_tiers_are_dumped_though_nothing_changed(
@@ -262,3 +261,21 @@ def test_the_price_and_the_real_recovery_point_are_said(poor: Site, shop: psycop
     assert found.recovery_point >= 4 * HOUR
     assert "at one due time in 4" in found.said()
     assert records.read(poor.settings.folder)
+
+
+def test_a_managed_servers_role_can_tell_that_nothing_changed(
+    make_site: MakeSite, project_url: str, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = make_site(project_url)
+    back_up(site, HOURLY)
+    with counted_dumps(monkeypatch) as dumps:
+        for hours in range(1, 5):  # that server's own housekeeping may be a transaction, in one of them
+            backed_up_later(site, clock, Slot("hourly", TOGETHER + hours * HOUR))
+    assert len(dumps) < 4
+    with psycopg.connect(project_url, autocommit=True) as application, counted_dumps(monkeypatch) as dumps:
+        application.execute("create table public.novidade as select 1 as id")
+        try:
+            backed_up_later(site, clock, Slot("hourly", TOGETHER + 5 * HOUR))
+        finally:
+            application.execute("drop table public.novidade")
+    assert len(dumps) == 1
