@@ -1,6 +1,7 @@
 """The Dagster entry point: assets, checks, jobs and schedules, made from the policy. Nothing starts at import."""
 
 import os
+from collections import Counter
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -20,11 +21,6 @@ def job_name(database: str, tier: str) -> str:
     return f"{database}_{tier}"
 
 
-def _priority(policy: Policy, tier: str) -> int:
-    """At one instant, the tier that the others are promoted from goes first: it proves the dump that they take over."""
-    return sum(policy.promoted_from(other) == tier for other in policy.tiers)
-
-
 def build(
     policy: Policy, since: datetime, *, retry_delay: float = RETRY_DELAY_SECONDS, scheduled: bool = True
 ) -> dg.Definitions:
@@ -32,13 +28,15 @@ def build(
     status = dg.DefaultScheduleStatus.RUNNING if scheduled else dg.DefaultScheduleStatus.STOPPED
     assets: list[dg.AssetsDefinition] = []
     jobs, schedules = [], []
+    # At one instant, the tier that the others are promoted from goes first: it proves the dump that they take over.
+    priority = Counter(policy.promoted_from(name) for name in policy.tiers)
     for name in policy.tiers:
         chain = tier_assets(policy, name, slots_of(policy, name, since), retry_delay=retry_delay)
         job = dg.define_asset_job(
             job_name(policy.database, name),
             selection=dg.AssetSelection.assets(*chain),
             description=f"The {name} backup: dump, checksum manifest, S3 archive, restored copy.",
-            tags={"dagster/priority": str(_priority(policy, name))},
+            tags={"dagster/priority": str(priority[name])},
         )
         assets += chain
         jobs.append(job)

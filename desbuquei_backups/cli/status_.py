@@ -57,7 +57,7 @@ def _print(found: "Status") -> None:
         )
     out.print(table)
     if found.recovery_point is not None:
-        out.print(f"recovery point: {escape(found.recovery_point)}", soft_wrap=True)
+        out.print(f"recovery point: {escape(found.recovery_point)}")
     for tier in found.tiers:
         if tier.missed:
             more = f" and {len(tier.missed) - _SHOWN} more" if len(tier.missed) > _SHOWN else ""

@@ -42,7 +42,9 @@ def print_outcome(outcome: Outcome, settings: Settings, *, ui: str | None = None
     out = console()
     made = {step.asset: step.metadata for step in outcome.steps}
     seconds = {step.asset: step.seconds for step in outcome.steps}
-    if not outcome.true:
+    if outcome.true and not outcome.steps:
+        word = "[bold yellow]left out[/], nothing was taken"
+    elif not outcome.true:
         word = "[bold red]failed or found untrue[/]"
     elif all(check.passed for check in outcome.checks):
         word = "[bold green]done and proven[/]"
@@ -114,4 +116,6 @@ def _checks(outcome: Outcome) -> Table:
 
 
 def _verdict(check: Check) -> str:
-    return "true" if check.passed else "untrue" if check.untrue else "could not be compared"
+    if check.passed or check.untrue:
+        return "true" if check.passed else "untrue"
+    return "warning" if check.differences else "could not be compared"

@@ -58,7 +58,7 @@ def _print(done: "Sequence[Verified]") -> None:
             for fault in file.faults:
                 out.print(f"[red]✗[/] {escape(file.name)}: {escape(fault)}", soft_wrap=True)
             if file.unread:
-                out.print(f"[yellow]?[/] {escape(file.name)}: {escape(file.unread)}", soft_wrap=True)
+                out.print(f"[yellow]?[/] {escape(file.name)}: {escape(file.unread)}")
         if not backup.whole:
             out.print(f"  [bold]What to do:[/] {_remedy(backup)}", soft_wrap=True)
 

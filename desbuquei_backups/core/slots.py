@@ -79,7 +79,8 @@ def due_before(cron: str, instant: datetime) -> Iterator[datetime]:
 
 def falls_due(cron: str, instant: datetime) -> bool:
     """Whether `cron` (UTC) falls due at that very instant (aware)."""
-    return last_due(cron, instant) == instant
+    # In the hour that a clock change repeats, an instant in its own zone equals none in UTC (PEP 495).
+    return last_due(cron, instant) == _utc(instant)
 
 
 def next_due(cron: str, after: datetime) -> datetime:

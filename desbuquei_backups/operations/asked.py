@@ -9,3 +9,8 @@ class Asked:
 
     operator: str
     reason: str
+
+    @property
+    def blank(self) -> bool:
+        """Whether one of them says nothing."""
+        return not (self.operator.strip() and self.reason.strip())

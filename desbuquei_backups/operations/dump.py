@@ -53,7 +53,7 @@ def take_dump(site: Site, slot: Slot, *, asked: Asked | None = None, measured: b
             _refuse_another(there.manifest, asked)
             return there
         _refuse_closed(site, slot, state)
-        if site.tier(slot).on_demand and asked is None:
+        if site.tier(slot).on_demand and (asked is None or asked.blank):
             raise ConfigurationError(
                 f"a {slot.tier} backup needs an operator and a reason",
                 remedy=f"desbuquei backup {slot.tier} --reason TEXT, or both in the run's configuration",

@@ -61,7 +61,8 @@ def prove(site: Site, slot: Slot) -> Proof:
             site.bucket, recorded, {"backup-id": slot.backup_id, "tier": slot.tier, "database": manifest.database}
         )
         records.change(site, slot.backup_id, **_recorded(proof))
-        leave_disk(site, manifest)
+        with site.locked(slot.backup_id, "leaving of the disk"):
+            leave_disk(site, manifest)
         return proof
 
 

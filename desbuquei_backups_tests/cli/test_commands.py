@@ -6,16 +6,26 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from subprocess import CompletedProcess
 
 import psycopg
 import pytest
 from psycopg import sql
 
+from desbuquei_backups.core.errors import BackupError
+from desbuquei_backups.core.slots import Slot
+from desbuquei_backups.core.tiers import load_policy
+from desbuquei_backups.operations import records
 from desbuquei_backups.operations.archive import archive
+from desbuquei_backups.operations.asked import Asked
 from desbuquei_backups.operations.dump import take_dump
+from desbuquei_backups.operations.restored_copy import prove
 from desbuquei_backups.operations.seal import seal
 from desbuquei_backups.operations.settings import DATABASE_URL, RESTORE_URL, S3_URL
+from desbuquei_backups_tests.frozen import FrozenStore
+from desbuquei_backups_tests.policies import due_together, with_crons, written
 from desbuquei_backups_tests.urls import with_database
 
 Run = Callable[..., CompletedProcess[str]]
@@ -170,6 +180,137 @@ def test_restore_into_a_variable_that_is_not_set_is_a_configuration_error(run, a
     done = run("restore", archived, "--into", "env:NO_SUCH_VARIABLE")
     assert done.returncode == 2
     assert "NO_SUCH_VARIABLE" in done.stderr
+
+
+def test_a_manual_backup_without_a_reason_is_a_usage_error_that_says_what_to_write(run, site):
+    for arguments in ([], ["--reason", "  "], ["--operator", "ana"]):
+        done = run("backup", "manual", *arguments)
+        assert done.returncode == 2
+        assert "a manual backup needs a reason" in done.stderr
+        assert "desbuquei backup manual --reason TEXT" in done.stderr
+        assert narrow(done.stderr)
+    assert not site.settings.folder.exists()
+
+
+def test_list_says_who_asked_for_a_manual_backup_and_why(run, site, clock):
+    reason = "before the migration of the orders, which nobody could undo; ticket 4711 asks for it"
+    slot = Slot("manual", clock.now)
+    take_dump(site, slot, asked=Asked("ana", reason))
+    seal(site, slot)
+    archive(site, slot)
+    done = run("list")
+    assert slot.backup_id in done.stdout
+    assert f"ana: {reason}" in " ".join(done.stdout.split())
+    assert narrow(done.stdout)
+    for place in ([], ["--remote"]):
+        (found,) = json.loads(run("list", "--json", *place).stdout)["backups"]
+        assert (found["backup_id"], found["operator"], found["reason"]) == (slot.backup_id, "ana", reason)
+
+
+@pytest.fixture
+def dagster_home(tmp_path) -> str:
+    path = tmp_path / "dagster"
+    path.mkdir()
+    (path / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
+    return str(path)
+
+
+def test_a_closed_slot_is_finished_after_an_outage_of_s3_and_an_empty_one_is_refused(
+    run, site, source, slot, make_site, source_url, dagster_home
+):
+    source.execute("create table pedidos as select i from generate_series(1, 3) i")
+    take_dump(site, slot)
+    seal(site, slot)
+    with pytest.raises(BackupError):
+        archive(make_site(source_url, aws={"AWS_ENDPOINT_URL_S3": "http://127.0.0.1:9"}), slot)
+    (site.settings.folder / "protected-since").write_text("2026-02-01T00:00:00+00:00\n")
+
+    finished = run("backup", "daily", "--slot", slot.key, DAGSTER_HOME=dagster_home)
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    assert f"{slot.backup_id}: done and proven" in finished.stdout
+    assert "(was there; verified again)" in " ".join(finished.stdout.split())
+    assert narrow(finished.stdout.partition("files:")[0])  # paths are not broken
+    (line,) = records.read(site.settings.folder)
+    assert (line["status"], line["recovery_tested"], bool(line["s3_uri"])) == ("success", True, True)
+
+    refused = run("backup", "daily", "--slot", "2026-02-03-020000", DAGSTER_HOME=dagster_home)
+    assert refused.returncode == 1
+    assert "this recovery point was missed" in refused.stdout
+    assert "fill the slot that is open now" in refused.stdout
+    assert not list(site.settings.folder.glob("daily-2026-02-03*"))
+
+
+@pytest.fixture
+def quarterly(site, source, endpoints, bucket) -> Iterator[tuple[str, FrozenStore]]:
+    """The id of an archived quarterly, in a class that must be thawed, and a store that refuses to read it."""
+    source.execute("create table pedidos as select i from generate_series(1, 3) i")
+    slot = Slot.of_id("quarterly-2026-01-01-020000")
+    take_dump(site, slot)
+    seal(site, slot)
+    archive(site, slot)
+    with FrozenStore(endpoints.aws["AWS_ENDPOINT_URL_S3"], bucket) as store:
+        yield slot.backup_id, store
+
+
+def test_verify_says_of_what_is_frozen_that_it_was_not_read(run, quarterly):
+    backup_id, store = quarterly
+    done = run("verify", "--latest", "quarterly", "--remote", AWS_ENDPOINT_URL_S3=store.url)
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = {line.split()[0]: line.rstrip() for line in done.stdout.splitlines() if line.startswith(backup_id)}
+    assert rows[f"{backup_id}.sql.gz"].endswith("not read")
+    assert rows[f"{backup_id}.globals.sql.gz"].endswith("whole")
+    assert "DEEP_ARCHIVE" in done.stdout
+    found = run("verify", backup_id, "--remote", "--json", AWS_ENDPOINT_URL_S3=store.url)
+    assert [file["name"] for file in json.loads(found.stdout)["backups"][0]["files"] if file["unread"]] == [
+        f"{backup_id}.sql.gz"
+    ]
+    assert store.refused == []
+    assert narrow(done.stdout)
+
+
+def test_restore_of_what_is_frozen_is_refused_with_what_to_do(run, quarterly, target, scratch):
+    backup_id, store = quarterly
+    done = run("restore", backup_id, "--into", "env:INTO", INTO=target, AWS_ENDPOINT_URL_S3=store.url)
+    assert done.returncode == 1
+    assert "DEEP_ARCHIVE" in done.stderr
+    assert "What to do: " in done.stderr
+    assert "thaw" in done.stderr
+    name = psycopg.conninfo.conninfo_to_dict(target)["dbname"]
+    assert scratch.execute("select from pg_database where datname = %s", [name]).fetchone() is None
+    # What is still on disk needs no thaw.
+    here = run("restore", backup_id, "--from", "disk", "--into", "env:INTO", INTO=target)
+    assert here.returncode == 0, here.stdout + here.stderr
+
+
+def test_status_answers_in_its_first_line_for_all_tiers(run, site, source, clock, tmp_path):
+    now = datetime.now(UTC)
+    hour = now.replace(minute=0, second=0, microsecond=0) - timedelta(hours=2)
+    path = written(tmp_path, with_crons(due_together(hour)))
+    clock.now = now
+    together = replace(site, settings=replace(site.settings, policy=load_policy(path)))
+    tiers = list(together.policy.scheduled)
+    for tier in tiers:
+        take_dump(together, Slot(tier, hour))
+        seal(together, Slot(tier, hour))
+        archive(together, Slot(tier, hour))
+    for tier in tiers:
+        prove(together, Slot(tier, hour))
+    done = run("status", DESBUQUEI_POLICY=str(path))
+    answer, *table = done.stdout.splitlines()
+    assert answer.startswith(("SAFE: ", "AT RISK: the disk of "))
+    assert done.returncode == int(not answer.startswith("SAFE"))
+    for tier, line in zip(tiers, table[1:6], strict=True):
+        assert line.split()[:2] == [tier, f"{now:%Y-%m-%d}"]
+        assert " yes " in line
+    assert narrow("\n".join(table))
+
+    # Of the tiers that lack theirs, the one that is due most often is named.
+    for tier in ("weekly", "hourly"):
+        for key in list(together.bucket.keys(f"{tier}/")):
+            together.bucket.delete(key)
+    worse = run("status", DESBUQUEI_POLICY=str(path))
+    assert worse.returncode == 1
+    assert worse.stdout.startswith(f"AT RISK: the hourly due at {hour:%Y-%m-%d %H:%M} UTC ")
 
 
 def test_doctor_tells_a_missing_setting_from_a_failure(run):

@@ -18,7 +18,7 @@ from desbuquei_backups.storage.s3 import Bucket
 from desbuquei_backups_tests.conftest import Clock, Endpoints, MakeSite
 from desbuquei_backups_tests.frozen import FrozenStore
 from desbuquei_backups_tests.operations.losses import line_of
-from desbuquei_backups_tests.operations.tiers import DAILY, MONTHLY, QUARTERLY, TOGETHER, WEEKLY, back_up
+from desbuquei_backups_tests.operations.tiers import DAILY, MONTHLY, QUARTERLY, TOGETHER, WEEKLY, back_up, counted_dumps
 
 
 @pytest.fixture(autouse=True)
@@ -162,7 +162,7 @@ def test_when_a_frozen_tier_dumped_first_the_others_are_sent_from_disk(frozen_si
 def test_what_is_frozen_and_has_no_equal_is_proven_from_disk_before_it_leaves_it(
     frozen_site: Site, glacier: FrozenStore, clock: Clock
 ) -> None:
-    clock.pass_by(days=20)  # the daily of that instant was missed
+    clock.pass_by(days=40)  # all others of that instant were missed
     back_up(frozen_site, QUARTERLY)
     dump = frozen_site.settings.folder / f"{QUARTERLY.backup_id}.sql.gz"
     assert dump.exists()
@@ -170,6 +170,17 @@ def test_what_is_frozen_and_has_no_equal_is_proven_from_disk_before_it_leaves_it
     assert (proof.place, proof.verdict) == (Place.DISK, Verdict.MATCHES)
     assert CHECKSUM in {finding.subject for finding in proof.contents}
     assert not dump.exists()
+    assert glacier.refused == []
+
+
+def test_what_is_frozen_stays_on_disk_while_another_tier_may_still_take_it(
+    frozen_site: Site, glacier: FrozenStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    back_up(frozen_site, QUARTERLY)
+    prove(frozen_site, QUARTERLY)
+    with counted_dumps(monkeypatch) as dumps:
+        back_up(frozen_site, DAILY, WEEKLY, MONTHLY)
+    assert dumps == []
     assert glacier.refused == []
 
 
