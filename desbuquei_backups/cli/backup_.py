@@ -18,7 +18,9 @@ from desbuquei_backups.operations.site import Site
 @click.command("backup")
 @click.argument("tier")
 @click.option(
-    "--reason", metavar="TEXT", help="Why it is taken; kept with it. A tier that no schedule fills needs one."
+    "--reason",
+    metavar="TEXT",
+    help="Why it is taken: in the run's tags. A tier that no schedule fills needs one, and keeps it.",
 )
 @click.option(
     "--operator", metavar="NAME", help="Who takes it. [default: DESBUQUEI_OPERATOR, or the name you are logged in by]"
@@ -54,7 +56,7 @@ def _asked(settings: Settings, tier: str, slot: Slot | None, operator: str | Non
             f"a {tier} backup needs an operator, and this user id has no name",
             remedy="name whoever takes it with --operator, or in DESBUQUEI_OPERATOR",
         )
-    return Asked(operator, reason.strip())
+    return Asked(operator, reason)
 
 
 def check_urls(settings: Settings) -> None:

@@ -86,7 +86,7 @@ def left_out(policy: Policy, slot: Slot, spent: Spent) -> str | None:
         return f"{spent.month_bytes / _GB:.1f} GB were read in the last 30 days, and {gb:g} GB may be"
     planned = cadence(policy, slot.tier, spent.dump_bytes, slot.due)
     if planned.every is None:
-        return f"the full tiers alone use up the {gb:g} GB that may be read in 30 days"
+        return f"one more dump between those of the full tiers would exceed the {gb:g} GB that may be read in 30 days"
     if spent.last_due is None:
         return None
     since = spent.last_due

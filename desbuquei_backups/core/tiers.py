@@ -94,6 +94,13 @@ class Tier(BaseModel):
             raise ValueError("a tier has either a cron, or on_demand = true")
         return cron
 
+    @field_validator("takes")
+    @classmethod
+    def _increments_fall_due(cls, takes: Takes, info: ValidationInfo) -> Takes:
+        if takes is Takes.INCREMENTAL and info.data.get("on_demand"):
+            raise ValueError("a tier that is filled on demand takes a full backup")
+        return takes
+
     @field_validator("never_fewer_than")
     @classmethod
     def _floor_within_reach(cls, floor: int, info: ValidationInfo) -> int:

@@ -18,10 +18,13 @@ from desbuquei_backups.storage.s3 import StoredObject
 
 @dataclass(frozen=True, slots=True)
 class ArchivedFile:
-    """A file of a backup against its object: None where the object is not there."""
+    """A file of a backup against its object: None where the object is not there.
+
+    `storage_class` is what the policy says; None: the policy no longer has the tier.
+    """
 
     facts: FileFacts
-    storage_class: StorageClass
+    storage_class: StorageClass | None
     stored: StoredObject | None
 
     @property
@@ -44,7 +47,16 @@ class Archived:
 
     @property
     def dump_uri(self) -> str | None:
-        return next((f.stored.uri for f in self.files if f.name == self.manifest.dump.name and f.stored), None)
+        return self._dump.uri if self._dump else None
+
+    @property
+    def dump_class(self) -> str | None:
+        """The storage class that the dump's object has."""
+        return self._dump.storage_class.value if self._dump else None
+
+    @property
+    def _dump(self) -> StoredObject | None:
+        return next((file.stored for file in self.files if file.name == self.manifest.dump.name), None)
 
 
 def archive(site: Site, slot: Slot) -> Archived:
@@ -55,12 +67,19 @@ def archive(site: Site, slot: Slot) -> Archived:
     NotFound if the backup is neither sealed on disk nor archived; IntegrityError if a file was altered on disk;
     StoreError if the store refuses or does not answer.
     """
-    with site.locked(slot.backup_id, "archive"), records.record_failures(site, slot):
+    with site.locked(slot.backup_id, "archive"), records.record_failures(site, slot, "archive"):
         found = catalog.on_disk(site.settings.folder, slot.backup_id)
         if found is not None and found.manifest.same_as is not None:
-            # The files that it names are that backup's: where they are, its manifest is to be, too.
-            _archive(site, Slot.of_id(found.manifest.same_as))
-        return _archive(site, slot)
+            _archive_named(site, Slot.of_id(found.manifest.same_as))
+        archived = _archive(site, slot)
+        leave_disk(site)
+        return archived
+
+
+def _archive_named(site: Site, slot: Slot) -> None:
+    """The files that a backup names are this one's: where they are, its manifest is to be, too."""
+    if catalog.in_bucket(site.bucket, slot.tier, slot.backup_id) is None:
+        _archive(site, slot)
 
 
 def _archive(site: Site, slot: Slot) -> Archived:
@@ -89,16 +108,12 @@ def _archive(site: Site, slot: Slot) -> Archived:
         there = stored(site, archived)
     result = Archived(archived, _described(site, archived, there), reused)
     whole = all(file.whole for file in result.files)
-    records.change(
-        site,
-        slot.backup_id,
-        status="success" if whole else "failed",
-        error=None if whole else "S3 does not hold what the manifest says",
-        s3_uri=result.dump_uri,
-        storage_class=class_of(site, archived.dump).value,
-    )
-    if whole:
-        leave_disk(site, archived)
+    told = {"s3_uri": result.dump_uri, "storage_class": result.dump_class}
+    if not whole:
+        told |= {"status": "failed", "error": "S3 does not hold what the manifest says", "failed_in": "archive"}
+    elif not records.failed_in(site.settings.folder, slot.backup_id, "proof"):  # which asking S3 does not disprove
+        told |= {"status": "success", "error": None, "failed_in": None}
+    records.change(site, slot.backup_id, **told)
     return result
 
 

@@ -8,13 +8,13 @@ import psycopg
 from desbuquei_backups.core.budget import left_out
 from desbuquei_backups.core.errors import ConfigurationError, SlotError
 from desbuquei_backups.core.manifest import Manifest
-from desbuquei_backups.core.slots import Slot, SlotState
+from desbuquei_backups.core.slots import Slot
 from desbuquei_backups.core.tiers import Takes
 from desbuquei_backups.operations import records
 from desbuquei_backups.operations.asked import Asked
 from desbuquei_backups.operations.egress import spent_so_far
 from desbuquei_backups.operations.filled import Taken, already_there
-from desbuquei_backups.operations.held import slot_of
+from desbuquei_backups.operations.opening import is_open, refuse_unless_open
 from desbuquei_backups.operations.promotion import promote
 from desbuquei_backups.operations.records import record_failures
 from desbuquei_backups.operations.settings import DATABASE_URL
@@ -45,14 +45,13 @@ def take_dump(site: Site, slot: Slot, *, asked: Asked | None = None, measured: b
     backup cannot be taken in the past.
     """
     dump = SnapshotDump(site, slot, measured=measured)
-    with site.locked(slot.backup_id, "dump"), record_failures(site, slot, egress=lambda: dump.read):
-        state = site.state(slot)
-        if state is SlotState.FUTURE:
-            raise SlotError("the slot is not due yet", remedy=f"wait until {slot.due:%Y-%m-%d %H:%M:%S} UTC")
-        if (there := already_there(site, slot, may_retake=state is SlotState.OPEN)) is not None:
+    failures = record_failures(site, slot, "dump", egress=lambda: dump.read, asked=asked)
+    with site.locked(slot.backup_id, "dump"), failures:
+        if (there := already_there(site, slot, may_retake=is_open(site, slot))) is not None:
             _refuse_another(there.manifest, asked)
+            records.record_found(site, there.manifest)
             return there
-        _refuse_closed(site, slot, state)
+        refuse_unless_open(site, slot)
         if site.tier(slot).on_demand and (asked is None or asked.blank):
             raise ConfigurationError(
                 f"a {slot.tier} backup needs an operator and a reason",
@@ -67,29 +66,6 @@ def _refuse_another(manifest: Manifest, asked: Asked | None) -> None:
         raise SlotError(
             f"{manifest.operator} asked for a backup in the same second: {manifest.reason}", remedy="ask once more"
         )
-
-
-def _refuse_closed(site: Site, slot: Slot, state: SlotState) -> None:
-    if state is SlotState.CLOSED:
-        open_now = site.open_slot(slot.tier).key
-        raise SlotError(
-            "the slot is closed and empty: a backup cannot be taken in the past, this recovery point was missed",
-            remedy=f"desbuquei backup {slot.tier} asks for one now"
-            if site.tier(slot).on_demand
-            else f"fill the slot that is open now: {open_now}",
-        )
-    later = [each for each in _filled_slots(site, slot.tier) if each > slot]
-    if later and not site.tier(slot).on_demand:
-        raise SlotError(
-            f"the slot is closed: {max(later).backup_id} was taken already, so this machine's clock went back",
-            remedy="let this machine take its time from NTP; the slot was missed and stays empty",
-        )
-
-
-def _filled_slots(site: Site, tier: str) -> list[Slot]:
-    lines = records.lines(site.settings.folder)
-    taken = (each for each in lines if (each.get("backup_type"), each.get("status")) == (tier, "success"))
-    return [slot for each in taken if (slot := slot_of(each["backup_id"])) is not None]
 
 
 @dataclass
@@ -125,7 +101,7 @@ class _Filling:
 
     def _keep(self, manifest: Manifest, where: str) -> Taken:
         disk.write_file(catalog.draft_path(self.folder, self.slot.backup_id), manifest.to_bytes())
-        records.record(self.site, manifest, status="success", egress_bytes=self.dump.read)
+        records.record(self.site, manifest, status="success", read=self.dump.read)
         return Taken(manifest, reused=False, where=where)
 
     def _spared(self, connection: pg.Connection) -> Taken | Skipped | None:

@@ -38,7 +38,7 @@ class Price:
         how = (
             f"a dump at one due time in {self.cadence.every} reads {gb['stretched']}"
             if self.cadence.every
-            else f"the full tiers alone read {gb['stretched']}, so it takes none of its own"
+            else f"the full tiers read {gb['stretched']}, and one dump more between theirs is too many"
         )
         return (
             f"a logical dump at each due time would read {gb['wanted']} a month, {gb['allowed']} are allowed; "
@@ -63,23 +63,23 @@ def incremental_tiers(site: Site) -> list[str]:
 
 
 def spent_so_far(lines: Iterable[Mapping[str, Any]], now: datetime) -> Spent:
-    """What was read, by the records of every attempt: the failed ones were paid for too."""
+    """What was read, by the records of every attempt: the failed ones were paid for too.
+
+    A slot that is not due yet was filled by a clock that ran ahead: the next one does not wait for it.
+    """
     month, newest = 0, None
     since = (now - MONTH).strftime("%Y-%m-%dT%H:%M:%SZ")
     for line in lines:
-        read = line.get("egress_bytes")
-        if not isinstance(read, int) or read <= 0:
-            continue
-        at = str(line.get("backup_timestamp"))
-        month += read if at >= since else 0
-        if line.get("file") and (newest is None or str(newest.get("backup_timestamp")) <= at):
-            newest = line
+        at, read, dumped = (line.get(name) for name in ("backup_timestamp", "egress_bytes", "dump_bytes"))
+        month += read if isinstance(read, int) and str(at) >= since else 0
+        if isinstance(dumped, int) and dumped > 0 and (newest is None or newest["backup_timestamp"] <= str(at)):
+            newest = {**line, "backup_timestamp": str(at)}
     if newest is None:
         return Spent(month, None, None, None)
     seconds = newest.get("duration_seconds")
     return Spent(
         month_bytes=month,
-        dump_bytes=int(newest["egress_bytes"]),
+        dump_bytes=int(newest["dump_bytes"]),
         dump_duration=timedelta(seconds=seconds) if isinstance(seconds, int | float) else None,
-        last_due=slot.due if (slot := slot_of(str(newest["backup_id"]))) else None,
+        last_due=slot.due if (slot := slot_of(str(newest["backup_id"]))) and slot.due <= now else None,
     )

@@ -21,7 +21,7 @@ from desbuquei_backups.operations.site import Site
 from desbuquei_backups.storage.disk import disk_errors
 from desbuquei_backups.storage.s3 import Bucket
 
-__all__ = ["Held", "Listing", "Recent", "archived_slots", "local", "recent", "remote", "sealed_slots"]
+__all__ = ["Held", "Listing", "Recent", "archived_slots", "local", "recent", "remote", "sealed_slots", "tiers"]
 
 READ = 100  # so many manifests are read, the newest, unless others are asked for
 
@@ -105,6 +105,11 @@ def archived_slots(bucket: Bucket, tier: str, *, start: datetime | None = None) 
     after = Slot(tier, start).backup_id if start is not None else ""
     keys = (key for key in bucket.keys(f"{tier}/", after=after) if key.endswith(MANIFEST))
     return sorted((slot for key in keys if (slot := _slot_of_key(key)) is not None), reverse=True)
+
+
+def tiers(bucket: Bucket) -> list[str]:
+    """The tiers that have a manifest in the bucket, those that the policy no longer has included."""
+    return sorted({slot.tier for key in _manifest_keys(bucket, None) if (slot := _slot_of_key(key)) is not None})
 
 
 def sealed_slots(folder: Path) -> list[Slot]:

@@ -1,41 +1,64 @@
-"""When the files of a tier that is kept in S3 alone leave the disk."""
+"""When the files of tiers that are kept in S3 alone leave the disk."""
 
+from collections.abc import Iterator
+
+from desbuquei_backups.core.comparison import Verdict
+from desbuquei_backups.core.errors import IntegrityError
 from desbuquei_backups.core.manifest import Manifest
-from desbuquei_backups.core.slots import Slot, SlotState
+from desbuquei_backups.core.slots import Slot
 from desbuquei_backups.operations import proofs, records
+from desbuquei_backups.operations.folder_names import names
+from desbuquei_backups.operations.held import slot_of
+from desbuquei_backups.operations.opening import is_open
 from desbuquei_backups.operations.promotion import peers
 from desbuquei_backups.operations.site import Site
-from desbuquei_backups.operations.whereabouts import is_on_disk
-from desbuquei_backups.storage import disk
+from desbuquei_backups.storage import catalog, disk
 
 
-def leave_disk(site: Site, manifest: Manifest) -> bool:
-    """Remove the files of an archived backup whose tier is not kept on disk, if nobody needs them; says whether.
+def leave_disk(site: Site) -> None:
+    """Remove the files of archived backups whose tier is not kept on disk, if nobody needs them.
 
     A tier that is to keep the dump of the same instant takes them while its slot is open; of what is frozen in S3 any
-    tier does, and it is restored from here until it is proven. The manifest stays. Call it under the lock.
+    tier does, and it is restored from here until it is proven. The manifests stay. Call it under the lock.
     """
-    folder, slot = site.settings.folder, Slot.of_id(manifest.backup_id)
-    tier = site.tier(slot)
-    if tier.kept_on_disk is not None or manifest.same_as is not None or not is_on_disk(folder, manifest):
-        return False
-    frozen = tier.storage_class.frozen
-    if any(_wanted(site, peer, nowhere_else=frozen) for peer in peers(site, slot)):
-        return False
-    sha256 = manifest.dump.sha256
-    if frozen and proofs.newest(site.bucket, manifest.backup_id, dump_sha256=sha256) is None:
-        return False
-    for file in manifest.files:
-        with disk.disk_errors(folder / file.name):
-            (folder / file.name).unlink(missing_ok=True)
-    return True
+    folder = site.settings.folder
+    for manifest in _not_to_be_kept(site):
+        for file in manifest.files:
+            with disk.disk_errors(folder / file.name):
+                (folder / file.name).unlink(missing_ok=True)
+
+
+def _not_to_be_kept(site: Site) -> Iterator[Manifest]:
+    for name in sorted(names(site.settings.folder).dumps):
+        slot = slot_of(name.partition(".")[0])
+        tier = site.policy.tiers.get(slot.tier) if slot is not None else None
+        if slot is None or tier is None or tier.kept_on_disk is not None:
+            continue
+        try:
+            found = catalog.on_disk(site.settings.folder, slot.backup_id)
+        except IntegrityError:
+            continue  # `verify` names it
+        if found is None or not found.sealed or not records.says_archived(site.settings.folder, slot.backup_id):
+            continue
+        frozen = tier.storage_class.frozen
+        if any(_wanted(site, peer, nowhere_else=frozen) for peer in peers(site, slot)):
+            continue
+        if not frozen or _proven(site, found.manifest):
+            yield found.manifest
 
 
 def _wanted(site: Site, peer: Slot, *, nowhere_else: bool) -> bool:
     """Whether a tier is still to take the dump from disk: to keep it there, or since no other copy can be read."""
-    if site.state(peer) is not SlotState.OPEN:
+    if not is_open(site, peer):
         return False
     folder = site.settings.folder
     if site.tier(peer).kept_on_disk is not None and not any(folder.glob(f"{peer.backup_id}.*sql.gz")):
         return True
     return nowhere_else and not records.says_archived(folder, peer.backup_id)
+
+
+def _proven(site: Site, manifest: Manifest) -> bool:
+    found = proofs.newest(site.bucket, manifest.backup_id, dump_sha256=manifest.dump.sha256)
+    return found is not None and Verdict.DIFFERS not in {
+        finding.verdict for finding in (*found.row_counts, *found.contents, *found.schema_)
+    }

@@ -26,10 +26,12 @@ class Dumped:
 
 
 def peers(site: Site, slot: Slot) -> list[Slot]:
-    """The slots of other tiers that fall due at the same instant."""
+    """The slots of other tiers that fall due at the same instant, that of the one it is promoted from first."""
     if slot.tier not in site.policy.scheduled:
         return []
-    return [Slot(name, slot.due) for name in site.policy.due_at(slot.due) if name != slot.tier]
+    first = site.policy.promoted_from(slot.tier)
+    due = [name for name in site.policy.due_at(slot.due) if name != slot.tier]
+    return [Slot(name, slot.due) for name in sorted(due, key=lambda name: name != first)]
 
 
 def promote(site: Site, slot: Slot) -> Manifest | None:

@@ -12,11 +12,23 @@ from desbuquei_backups.core.errors import BackupError, IntegrityError, NotFound,
 from desbuquei_backups.core.manifest import Manifest
 from desbuquei_backups.core.slots import Slot
 from desbuquei_backups.operations import backup_logs, metadata_file
+from desbuquei_backups.operations.asked import Asked
 from desbuquei_backups.operations.metadata_file import FILE, Line, lines
 from desbuquei_backups.operations.site import Site
 from desbuquei_backups.storage import disk
 
-__all__ = ["FILE", "Line", "change", "lines", "read", "record", "record_failures", "says_archived", "skip"]
+__all__ = [
+    "FILE",
+    "Line",
+    "change",
+    "failed_in",
+    "lines",
+    "record",
+    "record_failures",
+    "record_found",
+    "says_archived",
+    "skip",
+]
 
 _LOG = logging.getLogger(__name__)
 _UNPROVEN: Mapping[str, Any] = {"s3_uri": None, "storage_class": None, "recovery_tested": False}
@@ -28,13 +40,18 @@ _LONGEST = 300
 _Merge = Callable[[Line | None], Mapping[str, Any] | None]
 
 
-def record(site: Site, manifest: Manifest, *, status: str, **changed: Any) -> None:
-    """Write the line of a new dump, and let the table catch up.
+def record(site: Site, manifest: Manifest, *, status: str, read: int = 0, **changed: Any) -> None:
+    """Write the line of a new dump, for which `read` bytes of SQL came out of the database; let the table catch up.
 
-    Nothing stays of what was said of an earlier dump of this id, but what reading it cost, to which this one's
-    `egress_bytes` are added: but for `changed`, it is neither archived nor proven.
+    Nothing stays of what was said of an earlier dump of this id, but what reading it cost, which adds up in
+    `egress_bytes`: but for `changed`, it is neither archived nor proven.
     """
-    line = {
+    line = {**_line(manifest, status=status, read=read), **changed}
+    _write(site, manifest.backup_id, lambda old: {**line, "egress_bytes": line["egress_bytes"] + _egress(old)})
+
+
+def _line(manifest: Manifest, *, status: str, read: int) -> Line:
+    return {
         "backup_id": manifest.backup_id,
         "backup_type": manifest.tier,
         "backup_timestamp": _instant(manifest.taken_at),
@@ -43,7 +60,8 @@ def record(site: Site, manifest: Manifest, *, status: str, **changed: Any) -> No
         "size": manifest.dump.size,
         "total_size": manifest.size,
         "rows": manifest.rows if manifest.tables else None,
-        "egress_bytes": 0,
+        "egress_bytes": read,
+        "dump_bytes": read,
         "file": manifest.dump.name,
         "checksum_md5": manifest.dump.md5,
         "checksum_sha256": manifest.dump.sha256,
@@ -54,15 +72,27 @@ def record(site: Site, manifest: Manifest, *, status: str, **changed: Any) -> No
         "operator": manifest.operator,
         "reason": manifest.reason,
         "error": None,
-        **changed,
+        "failed_in": None,
     }
-    _write(site, manifest.backup_id, lambda old: {**line, "egress_bytes": line["egress_bytes"] + _egress(old)})
 
 
 def change(site: Site, backup_id: str, **changed: Any) -> None:
     """Change what the backup's line says, if it has one here; then let the table catch up."""
     if metadata_file.find(site.settings.folder, {backup_id}).lines:
         _write(site, backup_id, lambda old: None if old is None else _changed(old, changed))
+
+
+def record_found(site: Site, manifest: Manifest) -> None:
+    """Write the line of a backup that was found, if it has none: its run was killed, or the records were lost."""
+
+    def found(old: Line | None) -> Mapping[str, Any] | None:
+        if old is not None and old.get("file"):
+            return None
+        read = 0 if manifest.origin else sum(file.plain_size for file in manifest.files)
+        return {**_line(manifest, status="success", read=read), **_UNPROVEN}
+
+    if not metadata_file.find(site.settings.folder, {manifest.backup_id}).lines.get(manifest.backup_id, {}).get("file"):
+        _write(site, manifest.backup_id, found)
 
 
 def skip(site: Site, slot: Slot, why: str) -> None:
@@ -77,34 +107,37 @@ def skip(site: Site, slot: Slot, why: str) -> None:
 
 
 @contextmanager
-def record_failures(site: Site, slot: Slot, *, egress: Callable[[], int] = lambda: 0) -> Iterator[None]:
+def record_failures(
+    site: Site, slot: Slot, step: str, *, egress: Callable[[], int] = lambda: 0, asked: Asked | None = None
+) -> Iterator[None]:
     """Record a step that failed or was stopped, whatever ended it, with its error; that one then goes on unchanged.
 
     A backup that is archived stays one: the error is only noted beside it, unless bytes are gone or not what they were.
-    `egress` says how many bytes of SQL were read for nothing: they were paid for all the same.
+    `egress` says how many bytes of SQL were read for nothing: they were paid for all the same. `asked`: who wanted it.
     """
     try:
         yield
     except BaseException as error:
         try:
-            _write_failure(site, slot, error, egress())
+            _write_failure(site, slot, step, error, egress(), asked)
         except Exception as second:  # noqa: BLE001 - what ended the step must not be hidden by it
             _LOG.warning("the failure of %s could not be recorded: %s", slot.backup_id, _said(second))
         raise
 
 
-def _write_failure(site: Site, slot: Slot, error: BaseException, read: int) -> None:
+def _write_failure(site: Site, slot: Slot, step: str, error: BaseException, read: int, asked: Asked | None) -> None:
     found_nothing = isinstance(error, NotFound)  # a step that found nothing to do made no attempt
 
     def failed(old: Line | None) -> Mapping[str, Any] | None:
-        told = {"egress_bytes": _egress(old) + read, "error": _said(error)}
+        told = {"egress_bytes": _egress(old) + read, "error": _said(error), "failed_in": step}
         status = old.get("status") if old is not None else None
         if old is not None and status == "success":
             kept = old.get("s3_uri") and not isinstance(error, IntegrityError | NotFound | RestoreFailed)
             return _changed(old, {**told, "status": "success" if kept else "failed"})
         if found_nothing and not read and (old is None or status == "skipped"):
             return None
-        return {**_empty(site, slot), **(old or {}), **told, "status": "failed"}
+        who = {"operator": asked.operator, "reason": asked.reason} if asked is not None else {}
+        return {**_empty(site, slot), **(old or {}), **who, **told, "status": "failed"}
 
     if found_nothing and not site.settings.folder.exists():
         return
@@ -112,15 +145,16 @@ def _write_failure(site: Site, slot: Slot, error: BaseException, read: int) -> N
     _write(site, slot.backup_id, failed, mirrored=isinstance(error, Exception))
 
 
-def read(folder: Path) -> list[Line]:
-    """All lines of the metadata file, in order; what is no line of ours is left out. `lines` holds one at a time."""
-    return list(lines(folder))
-
-
 def says_archived(folder: Path, backup_id: str) -> bool:
     """Whether the backup's line says that S3 has it."""
     line = metadata_file.find(folder, {backup_id}).lines.get(backup_id)
     return line is not None and bool(line.get("s3_uri"))
+
+
+def failed_in(folder: Path, backup_id: str, step: str) -> bool:
+    """Whether the backup's line says that it failed in that step."""
+    line = metadata_file.find(folder, {backup_id}).lines.get(backup_id, {})
+    return (line.get("status"), line.get("failed_in")) == ("failed", step)
 
 
 def _write(site: Site, backup_id: str, merge: _Merge, *, mirrored: bool = True) -> None:
@@ -153,9 +187,11 @@ def _empty(site: Site, slot: Slot) -> Line:
         "size": 0,
         "total_size": 0,
         "egress_bytes": 0,
+        "dump_bytes": 0,
         **dict.fromkeys(_UNKNOWN),
         **_UNPROVEN,
         "error": None,
+        "failed_in": None,
     }
 
 

@@ -1,13 +1,13 @@
 """Prove a backup: restore it from S3 on a server that has never seen the source, and compare everything."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 
 import psycopg
 
 from desbuquei_backups.core.comparison import Finding, Verdict, compare, lines_apart
-from desbuquei_backups.core.errors import NotFound
+from desbuquei_backups.core.errors import Busy, NotFound
 from desbuquei_backups.core.manifest import Manifest, Role
 from desbuquei_backups.core.slots import Slot
 from desbuquei_backups.operations import proofs, records
@@ -39,7 +39,7 @@ def prove(site: Site, slot: Slot) -> Proof:
     objects are not what its manifest says; ToolFailed if psql cannot restore it; TargetRefused if the restore server is
     the source; Frozen if there is no copy that can be read.
     """
-    with naming(slot.backup_id), records.record_failures(site, slot), _one_at_a_time(site, slot):
+    with naming(slot.backup_id), records.record_failures(site, slot, "proof"), _one_at_a_time(site, slot):
         site.progress.stage("fetching the manifest")
         manifest = catalog.in_bucket(site.bucket, slot.tier, slot.backup_id)
         if manifest is None:
@@ -61,9 +61,9 @@ def prove(site: Site, slot: Slot) -> Proof:
             site.bucket, recorded, {"backup-id": slot.backup_id, "tier": slot.tier, "database": manifest.database}
         )
         records.change(site, slot.backup_id, **_recorded(proof))
-        with site.locked(slot.backup_id, "leaving of the disk"):
-            leave_disk(site, manifest)
-        return proof
+    with suppress(Busy), replace(site, lock_wait_seconds=0).locked(slot.backup_id, "leaving of the disk"):
+        leave_disk(site)  # where another run holds the lock, it does so itself
+    return proof
 
 
 @contextmanager
@@ -93,9 +93,10 @@ def _recorded(proof: Proof) -> dict[str, object]:
     wrong = [finding.subject for finding in findings if finding.verdict is Verdict.DIFFERS]
     if wrong:
         named = ", ".join(wrong[:3]) + (f" and {len(wrong) - 3:,} more" if len(wrong) > 3 else "")
-        return {"status": "failed", "recovery_tested": False, "error": f"the restored copy is not the source: {named}"}
+        error = f"the restored copy is not the source: {named}"
+        return {"status": "failed", "recovery_tested": False, "error": error, "failed_in": "proof"}
     tested = any(finding.verdict is Verdict.MATCHES for finding in proof.contents)
-    return {"status": "success", "recovery_tested": tested, "error": None}
+    return {"status": "success", "recovery_tested": tested, "error": None, "failed_in": None}
 
 
 @dataclass

@@ -32,6 +32,8 @@ def verdict(
         asked = f"; S3 could not be asked: {store_trouble}" if store_trouble else ""
         return Safety.NOT_SAFE, f"there is no backup that is both sealed and archived{asked}"
     newest = max(good, key=lambda tier: tier.taken_at or now)
+    if not policy.scheduled and (newest.taken_at or now) < now - policy.recovery_point_objective:
+        return Safety.NOT_SAFE, f"{newest.last_good} is older than promised, and no tier falls due by itself"
     oldest_allowed = _oldest_allowed(policy, now)
     if oldest_allowed is not None and all(Slot.of_id(str(tier.last_good)).due < oldest_allowed for tier in good):
         return Safety.NOT_SAFE, f"the newest recovery point, {newest.last_good}, is more than a whole slot behind"

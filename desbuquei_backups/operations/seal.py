@@ -33,7 +33,7 @@ def seal(site: Site, slot: Slot) -> Sealed:
     IntegrityError if a file is not what was written; NotFound if there is no dump, on disk or in S3.
     """
     folder = site.settings.folder
-    with site.locked(slot.backup_id, "checksum manifest"), records.record_failures(site, slot):
+    with site.locked(slot.backup_id, "checksum manifest"), records.record_failures(site, slot, "manifest"):
         found = catalog.on_disk(folder, slot.backup_id)
         if found is None:
             archived = catalog.in_bucket(site.bucket, slot.tier, slot.backup_id)

@@ -41,7 +41,7 @@ def status(site: Site) -> Status:
     recent = _recent(site, {name: window(tier, now) for name, tier in site.policy.tiers.items()})
     since = _since(site, recent.first_taken)
     store_trouble: str | None = None
-    tiers = []
+    tiers, ahead = [], []
     for name, tier in site.policy.tiers.items():
         held = {slot: each for slot, each in recent.held.items() if slot.tier == name}
         if (before := recent.before.get(name)) is not None:
@@ -56,15 +56,27 @@ def status(site: Site) -> Status:
                 store_trouble = error.what
         if store_trouble is not None:
             archived = [slot for slot, each in held.items() if each.archived]
+        ahead += [slot.backup_id for slot in archived if slot.due > now]
+        archived = [slot for slot in archived if slot.due <= now]
         good = max(archived, default=None)
         # A line lacks it if the folder has forgotten the backup, or was lost.
         lacking = good if good is not None and good not in held and store_trouble is None else None
         taken_at = _taken_at(site, lacking) if lacking else None
         tiers.append(tier_status(name, tier, held, archived, since=since, now=now, taken_at=taken_at))
     disk = disk_use(site.settings.folder)
-    safety, reason = verdict(site.policy, tiers, disk, store_trouble, recent.faults, now)
+    faults = [*recent.faults, *_ahead(ahead)]
+    safety, reason = verdict(site.policy, tiers, disk, store_trouble, faults, now)
     point = _recovery_point(site) if recent.held else None
-    return Status(safety, reason, tiers, point, disk, store_trouble, [*recent.faults, *_notes(site)])
+    return Status(safety, reason, tiers, point, disk, store_trouble, [*faults, *_notes(site)])
+
+
+def _ahead(backup_ids: Sequence[str]) -> list[str]:
+    if not backup_ids:
+        return []
+    named = ", ".join(backup_ids[:3]) + (f" and {len(backup_ids) - 3} more" if len(backup_ids) > 3 else "")
+    return [
+        f"not due yet and there already: {named}; this machine's clock ran ahead when it took them, or is behind now"
+    ]
 
 
 def _recovery_point(site: Site) -> str | None:

@@ -35,11 +35,15 @@ def store(site: Site, manifest: Manifest) -> dict[str, StoredObject | None]:
     return dict(there)
 
 
-def class_of(site: Site, file: FileFacts) -> StorageClass:
-    """The class that a file's object has: that of the tier it was taken for. What is small is always in STANDARD."""
+def class_of(site: Site, file: FileFacts) -> StorageClass | None:
+    """The class that a file's object has: that of the tier it was taken for; None if the policy no longer has it.
+
+    What is small is always in STANDARD.
+    """
     if file.role is not Role.DUMP:
         return StorageClass.STANDARD
-    return site.policy.tier(_taken_for(file.name).tier).storage_class
+    tier = site.policy.tiers.get(_taken_for(file.name).tier)
+    return tier.storage_class if tier is not None else None
 
 
 def _copied(site: Site, manifest: Manifest, file: FileFacts) -> StoredObject | None:
@@ -58,7 +62,7 @@ def _copied(site: Site, manifest: Manifest, file: FileFacts) -> StoredObject | N
             _source(site, manifest, source, file),
             sha256=file.sha256,
             parts_sha256=file.parts_sha256,
-            storage_class=class_of(site, file),
+            storage_class=class_of(site, file) or StorageClass.STANDARD,
             tags=_tags(manifest, file.name),
             progress=site.progress.advance,
         )
@@ -106,7 +110,7 @@ def _sent(site: Site, manifest: Manifest, file: FileFacts) -> StoredObject:
             key,
             path,
             sha256=file.sha256,
-            storage_class=class_of(site, file),
+            storage_class=class_of(site, file) or StorageClass.STANDARD,
             tags=_tags(manifest, file.name),
             progress=site.progress.advance,
         )

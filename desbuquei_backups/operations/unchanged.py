@@ -59,24 +59,30 @@ def unchanged(site: Site, slot: Slot, connection: pg.Connection) -> Manifest | N
 
 
 def _newest(site: Site) -> Manifest | None:
-    """The newest sealed backup, by the moment it restores to, if its dump can be read at any time."""
-    newest: records.Line | None = None
+    """The newest backup by the moment it restores to, if it is sealed, of a tier whose objects can be read at any time.
+
+    Of several of one moment, it is the one that was dumped rather than a copy.
+    """
+    newest: list[records.Line] = []
     for line in records.lines(site.settings.folder):
-        if line.get("status") == "success" and (newest is None or _taken_at(newest) <= _taken_at(line)):
-            newest = line
-    if newest is None:
-        return None
-    backup_id = str(newest["backup_id"])
+        if line.get("status") == "success" and (not newest or _taken_at(newest[0]) <= _taken_at(line)):
+            newest = [*(each for each in newest if _taken_at(each) == _taken_at(line)), line]
+    for line in sorted(newest, key=lambda line: line.get("copy_of") is not None):
+        tier = site.policy.tiers.get(str(line.get("file")).partition("-")[0])
+        if tier is not None and not tier.storage_class.frozen:
+            return _manifest(site, str(line["backup_id"]))
+    return None
+
+
+def _manifest(site: Site, backup_id: str) -> Manifest | None:
     try:
         there = catalog.on_disk(site.settings.folder, backup_id)
         if there is not None:
-            manifest = there.manifest if there.sealed else None
-        else:
-            manifest = catalog.in_bucket(site.bucket, Slot.of_id(backup_id).tier, backup_id)
+            return there.manifest if there.sealed else None
+        return catalog.in_bucket(site.bucket, Slot.of_id(backup_id).tier, backup_id)
     except BackupError as error:
         _LOG.warning("whether anything changed since %s cannot be told: %s", backup_id, error.what)
         return None
-    return manifest
 
 
 def _taken_at(line: records.Line) -> str:

@@ -40,15 +40,14 @@ def chosen(site: Site, *, latest: str | None, remote: bool) -> list[str]:
 
     A backup whose manifest cannot be read is one of them.
     """
-    tiers = [latest] if latest else list(site.policy.tiers)
-    for tier in tiers:
-        site.policy.tier(tier)
+    if latest:
+        site.policy.tier(latest)
     if remote:
+        tiers = [latest] if latest else inventory.tiers(site.bucket)
         slots = [slot for tier in tiers for slot in inventory.archived_slots(site.bucket, tier)]
     else:
-        slots = [
-            slot for slot in inventory.sealed_slots(site.settings.folder) if slot.tier in tiers and _kept(site, slot)
-        ]
+        sealed = inventory.sealed_slots(site.settings.folder)
+        slots = [slot for slot in sealed if latest in (None, slot.tier) and _to_be_on_disk(site, slot)]
     if not slots:
         where = site.bucket.uri("") if remote else str(site.settings.folder)
         raise NotFound(
@@ -59,10 +58,16 @@ def chosen(site: Site, *, latest: str | None, remote: bool) -> list[str]:
     return ids[:1] if latest else ids
 
 
-def _kept(site: Site, slot: Slot) -> bool:
-    """Whether its files are to be on disk, or are there though they need not be."""
-    kept = site.tier(slot).kept_on_disk is not None
-    return kept or any(site.settings.folder.glob(f"{slot.backup_id}.*sql.gz"))
+def _to_be_on_disk(site: Site, slot: Slot) -> bool:
+    """Whether its files are there, or should be: those of copies and of tiers that are kept in S3 alone need not."""
+    try:
+        found = catalog.on_disk(site.settings.folder, slot.backup_id)
+    except BackupError:
+        return True
+    if found is None or is_on_disk(site.settings.folder, found.manifest):
+        return True
+    tier = site.policy.tiers.get(slot.tier)
+    return found.manifest.origin is None and (tier is None or tier.kept_on_disk is not None)
 
 
 def verify_backup(site: Site, backup_id: str, *, remote: bool) -> Verified:
@@ -109,7 +114,7 @@ def _manifest(site: Site, tier: str, backup_id: str, *, remote: bool) -> Manifes
             raise NotFound("it is not archived in S3", remedy=f"desbuquei backup {tier} finishes what is missing")
         return archived
     found = catalog.on_disk(site.settings.folder, backup_id)
-    if found is None or (found.sealed and not is_on_disk(site.settings.folder, found.manifest)):
+    if found is None or not _to_be_on_disk(site, Slot.of_id(backup_id)):
         raise NotFound(
             f"it is not in {site.settings.folder}",
             remedy="its time on disk may be over, or its tier is kept in S3 alone: --remote verifies it there",

@@ -10,7 +10,8 @@ from desbuquei_backups.postgres.connection import Connection
 _SINCE = 130000  # pg_current_snapshot() came with PostgreSQL 13
 _MARK = """
 select (select oid::bigint from pg_database where datname = current_database()),
-       pg_current_snapshot()::text, pg_postmaster_start_time()
+       pg_current_snapshot()::text, pg_postmaster_start_time(),
+       pg_is_in_recovery() or exists (select from pg_class where relpersistence = 'u' and relkind in ('r', 'S', 'm'))
 """
 
 
@@ -29,11 +30,17 @@ class Snapshot:
 
 
 def mark(connection: Connection) -> Mark | None:
-    """The state that this transaction's snapshot sees; None on servers that cannot tell."""
+    """The state that this transaction's snapshot sees; None where that cannot be told.
+
+    A standby does not list what runs on its primary. A crash empties unlogged tables without a transaction, and a
+    backend that is killed is one.
+    """
     if connection.info.server_version < _SINCE:
         return None
     row = connection.execute(_MARK).fetchone()
     assert row is not None
+    if row[3]:
+        return None
     return Mark(database_oid=row[0], snapshot=row[1], started_at=row[2].astimezone(UTC))
 
 
@@ -46,6 +53,8 @@ def nothing_ended(earlier: Mark, later: Mark, own: Collection[int]) -> bool:
     if (earlier.database_oid, earlier.started_at) != (later.database_oid, later.started_at):
         return False
     before, after = Snapshot.parse(earlier.snapshot), Snapshot.parse(later.snapshot)
+    if before.xmin < before.xmax and not before.running:
+        return False  # what holds xmin back is not listed: a standby's snapshot
     # A server that was set back counts again what it counted before.
     if after.xmax < before.xmax or after.xmin < before.xmin or after.xmax - before.xmax > len(own) + len(after.running):
         return False

@@ -105,13 +105,13 @@ def archive_matches_manifest(archived: Archived) -> Judgement:
         expected |= {
             f"{file.name}: size": file.facts.size,
             f"{file.name}: SHA-256": file.facts.sha256,
-            f"{file.name}: storage class": file.storage_class.value,
+            **({f"{file.name}: storage class": file.storage_class.value} if file.storage_class else {}),
         }
         if file.stored is not None:
             stored |= {
                 f"{file.name}: size": file.stored.size,
                 f"{file.name}: SHA-256": file.stored.sha256,
-                f"{file.name}: storage class": file.stored.storage_class.value,
+                **({f"{file.name}: storage class": file.stored.storage_class.value} if file.storage_class else {}),
             }
     return judge(ARCHIVE_MATCHES_MANIFEST, compare(expected, stored, {}))
 

@@ -230,7 +230,7 @@ def test_a_closed_slot_is_finished_after_an_outage_of_s3_and_an_empty_one_is_ref
     assert f"{slot.backup_id}: done and proven" in finished.stdout
     assert "(was there; verified again)" in " ".join(finished.stdout.split())
     assert narrow(finished.stdout.partition("files:")[0])  # paths are not broken
-    (line,) = records.read(site.settings.folder)
+    (line,) = list(records.lines(site.settings.folder))
     assert (line["status"], line["recovery_tested"], bool(line["s3_uri"])) == ("success", True, True)
 
     refused = run("backup", "daily", "--slot", "2026-02-03-020000", DAGSTER_HOME=dagster_home)

@@ -90,6 +90,12 @@ def test_a_tier_whose_cron_was_forgotten_is_not_taken_for_one_that_is_asked_for(
         load_policy(written(tmp_path, GOOD.replace("cron =", "on_demand = true\ncron =")))
 
 
+def test_a_tier_that_is_asked_for_takes_no_increments(tmp_path: Path) -> None:
+    text = GOOD.replace('cron = "30 4 * * *"', 'on_demand = true\ntakes = "incremental"')
+    with pytest.raises(ConfigurationError, match=r"line 8, tiers\.daily\.takes: .*takes a full backup"):
+        load_policy(written(tmp_path, text))
+
+
 @pytest.mark.parametrize("name", ["wal", "source", "recovery_drill", "rejected"])
 def test_a_tier_is_not_named_like_something_else_that_is_stored(tmp_path: Path, name: str) -> None:
     with pytest.raises(ConfigurationError, match=rf"line 6, tiers\.{name}.*is taken"):

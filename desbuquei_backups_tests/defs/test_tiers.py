@@ -78,7 +78,7 @@ def desbuquei(dagster_home: Path, capsys: pytest.CaptureFixture[str]) -> Callabl
 
 
 def lines(folder: Path) -> Mapping[str, records.Line]:
-    return {line["backup_id"]: line for line in records.read(folder)}
+    return {line["backup_id"]: line for line in list(records.lines(folder))}
 
 
 def ticked(slot: Slot, definitions: dg.Definitions, instance: dg.DagsterInstance) -> None:

@@ -61,7 +61,7 @@ class Losses:
             self._assert_whole(folder, slot, spoiled)
         assert unfinished(self.bucket) == []
         if status is not None:
-            (line,) = [line for line in records.read(folder) if line["backup_id"] == slot.backup_id]
+            (line,) = [line for line in list(records.lines(folder)) if line["backup_id"] == slot.backup_id]
             assert (line["status"], line["error"]) == (status, error.what)
         self.errors.append(error)
         self.assert_no_secret(folder)
@@ -118,7 +118,7 @@ def flip(data: bytes) -> bytes:
 
 def line_of(site: Site, slot: Slot) -> dict[str, object]:
     """The backup's line in the metadata file: there is only one."""
-    (line,) = [line for line in records.read(site.settings.folder) if line["backup_id"] == slot.backup_id]
+    (line,) = [line for line in list(records.lines(site.settings.folder)) if line["backup_id"] == slot.backup_id]
     return line
 
 

@@ -201,4 +201,4 @@ def test_an_object_that_is_gone_or_altered_shows_when_asked_again(sealed, slot, 
     bucket.client.delete_object(Bucket=bucket.name, Key=f"{bucket.prefix}/{key}")
     assert [file.stored for file in archive(sealed, slot).files if not file.whole] == [None]
     assert uri is not None
-    assert records.read(sealed.settings.folder)[0]["s3_uri"] is None
+    assert next(records.lines(sealed.settings.folder))["s3_uri"] is None

@@ -6,7 +6,7 @@ from datetime import timedelta
 import psycopg
 import pytest
 
-from desbuquei_backups.core.comparison import Verdict
+from desbuquei_backups.core.comparison import Finding, Verdict
 from desbuquei_backups.core.errors import Frozen
 from desbuquei_backups.operations import proofs
 from desbuquei_backups.operations.copies import Place, find_copy
@@ -171,6 +171,26 @@ def test_what_is_frozen_and_has_no_equal_is_proven_from_disk_before_it_leaves_it
     assert CHECKSUM in {finding.subject for finding in proof.contents}
     assert not dump.exists()
     assert glacier.refused == []
+
+
+def test_what_is_frozen_and_whose_proof_failed_stays_on_disk(
+    frozen_site: Site, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock.pass_by(days=40)
+    back_up(frozen_site, QUARTERLY)
+    wrong = [Finding("public.pedidos", "40", "39", Verdict.DIFFERS, "-1 rows")]
+    with monkeypatch.context() as patch:
+        patch.setattr("desbuquei_backups.operations.restored_copy.compare_contents", lambda *_, **__: (wrong, wrong))
+        assert prove(frozen_site, QUARTERLY).verdict is Verdict.DIFFERS
+    assert (frozen_site.settings.folder / f"{QUARTERLY.backup_id}.sql.gz").exists()
+    assert prove(frozen_site, QUARTERLY).verdict is Verdict.MATCHES
+
+
+def test_a_proof_does_not_wait_for_another_run_that_holds_the_lock(site: Site, shop: psycopg.Connection) -> None:
+    back_up(site, DAILY, WEEKLY)
+    with site.locked(DAILY.backup_id, "something long"):
+        assert prove(site, WEEKLY).verdict is Verdict.MATCHES
+    assert line_of(site, WEEKLY)["error"] is None
 
 
 def test_what_is_frozen_stays_on_disk_while_another_tier_may_still_take_it(

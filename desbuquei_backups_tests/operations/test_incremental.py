@@ -1,6 +1,6 @@
 """The hourly where only logical dumps are to be had: nothing is read twice, and no more than the budget allows."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
@@ -9,15 +9,24 @@ from desbuquei_backups.core.slots import Slot
 from desbuquei_backups.operations import records
 from desbuquei_backups.operations.archive import archive
 from desbuquei_backups.operations.dump import Skipped, take_dump
-from desbuquei_backups.operations.egress import price
+from desbuquei_backups.operations.egress import price, spent_so_far
 from desbuquei_backups.operations.restored_copy import prove
 from desbuquei_backups.operations.seal import seal
 from desbuquei_backups.operations.site import Site
-from desbuquei_backups.operations.verification import verify_backup
+from desbuquei_backups.operations.verification import chosen, verify_backup
 from desbuquei_backups.storage import catalog
 from desbuquei_backups_tests.conftest import Clock, MakeSite
 from desbuquei_backups_tests.operations.losses import flip, line_of, spoil
-from desbuquei_backups_tests.operations.tiers import DAILY, HOURLY, TOGETHER, back_up, counted_dumps, fill
+from desbuquei_backups_tests.operations.tiers import (
+    DAILY,
+    HOURLY,
+    QUARTERLY,
+    TOGETHER,
+    WEEKLY,
+    back_up,
+    counted_dumps,
+    fill,
+)
 
 HOUR = timedelta(hours=1)
 NEXT, AFTER = (Slot("hourly", TOGETHER + hours * HOUR) for hours in (1, 2))
@@ -260,7 +269,7 @@ def test_the_price_and_the_real_recovery_point_are_said(poor: Site, shop: psycop
     assert found.cadence.every == 4
     assert found.recovery_point >= 4 * HOUR
     assert "at one due time in 4" in found.said()
-    assert records.read(poor.settings.folder)
+    assert list(records.lines(poor.settings.folder))
 
 
 def test_a_managed_servers_role_can_tell_that_nothing_changed(
@@ -279,3 +288,72 @@ def test_a_managed_servers_role_can_tell_that_nothing_changed(
         finally:
             application.execute("drop table public.novidade")
     assert len(dumps) == 1
+
+
+@pytest.mark.parametrize("first", [DAILY, QUARTERLY], ids=["daily first", "quarterly first"])
+def test_an_unchanged_hour_never_names_what_is_frozen(
+    site: Site, shop: psycopg.Connection, clock: Clock, first: Slot
+) -> None:
+    back_up(site, first, *({DAILY, QUARTERLY} - {first}))
+    backed_up_later(site, clock, NEXT)
+    manifest = catalog.in_bucket(site.bucket, "hourly", NEXT.backup_id)
+    assert manifest is not None
+    assert manifest.same_as == DAILY.backup_id
+    there = site.bucket.head(catalog.key_of(manifest.dump.name))
+    assert there is not None
+    assert not there.frozen
+
+
+def test_an_unchanged_hour_names_no_files_of_a_tier_that_the_policy_no_longer_has(
+    site: Site, shop: psycopg.Connection, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    back_up(site, DAILY)
+    tiers = {("nightly" if name == "daily" else name): tier for name, tier in site.policy.tiers.items()}
+    object.__setattr__(site.settings, "policy", site.policy.model_copy(update={"tiers": tiers}))
+    with counted_dumps(monkeypatch) as dumps:
+        backed_up_later(site, clock, NEXT)
+    assert len(dumps) == 1
+    assert verify_backup(site, DAILY.backup_id, remote=True).whole
+
+
+def test_archiving_an_unchanged_hour_does_not_whitewash_the_backup_that_it_names(
+    site: Site, shop: psycopg.Connection, clock: Clock
+) -> None:
+    back_up(site, DAILY)
+    clock.now = NEXT.due + timedelta(minutes=10)
+    fill(site, NEXT)
+    seal(site, NEXT)
+    records.change(
+        site, DAILY.backup_id, status="failed", error="the restored copy is not the source", failed_in="proof"
+    )
+    archive(site, NEXT)
+    archive(site, DAILY)
+    assert line_of(site, DAILY)["status"] == "failed"
+
+
+def test_what_failed_attempts_have_read_does_not_count_as_the_size_of_a_dump(
+    site: Site, shop: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("no roles")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("desbuquei_backups.operations.snapshot_dump.logical.globals_", broken)
+        for _ in range(2):
+            with pytest.raises(RuntimeError):
+                fill(site, DAILY)
+    manifest = fill(site, DAILY).manifest
+    spent = spent_so_far(records.lines(site.settings.folder), datetime.now(UTC))
+    assert spent.dump_bytes == sum(file.plain_size for file in manifest.files)
+    assert spent.month_bytes > 2 * spent.dump_bytes
+
+
+def test_all_that_is_on_disk_is_verified_past_what_is_in_s3_alone(
+    site: Site, shop: psycopg.Connection, clock: Clock
+) -> None:
+    back_up(site, DAILY, WEEKLY)
+    backed_up_later(site, clock, NEXT)
+    ids = chosen(site, latest=None, remote=False)
+    assert ids == [NEXT.backup_id, DAILY.backup_id]
+    assert all(verify_backup(site, each, remote=False).whole for each in ids)
+    assert set(chosen(site, latest=None, remote=True)) == {*ids, WEEKLY.backup_id}

@@ -11,10 +11,12 @@ import pytest
 from desbuquei_backups.core.errors import BackupError, IntegrityError, NotFound, SlotError
 from desbuquei_backups.core.manifest import manifest_name
 from desbuquei_backups.core.slots import Slot
+from desbuquei_backups.operations import records
 from desbuquei_backups.operations.archive import archive
 from desbuquei_backups.operations.restored_copy import prove
 from desbuquei_backups.operations.seal import seal
 from desbuquei_backups.operations.site import Site
+from desbuquei_backups.operations.status import status
 from desbuquei_backups.operations.verify import faults_in_bucket
 from desbuquei_backups.storage import catalog
 from desbuquei_backups.storage.s3 import Bucket
@@ -243,7 +245,7 @@ def test_a_source_object_that_is_replaced_while_it_is_copied_makes_no_copy(
     assert bucket.head(f"weekly/{WEEKLY.backup_id}.sql.gz") is None
 
 
-@pytest.mark.parametrize("hang_at", ["taking over daily-2028-10-01-020000", "archiving"])
+@pytest.mark.parametrize("hang_at", ["taking over daily-2023-10-01-020000", "archiving"])
 def test_a_promotion_that_is_killed_anywhere_is_finished_by_running_again(
     site: Site, shop: psycopg.Connection, hang_at: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -344,6 +346,46 @@ def test_a_slot_that_was_filled_and_is_open_again_by_the_clock_is_verified(
     with counted_dumps(monkeypatch) as dumps:
         assert fill(site, HOURLY).reused
     assert dumps == []
+
+
+def test_a_clock_that_ran_ahead_closes_no_slot_for_good(site: Site, shop: psycopg.Connection, clock: Clock) -> None:
+    clock.now = TOGETHER.replace(year=2090) + timedelta(minutes=5)
+    back_up(site, Slot("hourly", TOGETHER.replace(year=2090)))
+    clock.now = TOGETHER + timedelta(minutes=10)
+    shop.execute("insert into clientes (nome) values ('nova')")
+    back_up(site, HOURLY)
+    everything_is_true(site, HOURLY)
+    found = status(site)
+    assert {tier.tier: tier.last_good for tier in found.tiers}["hourly"] == HOURLY.backup_id
+    assert any("hourly-2090" in note and "clock" in note for note in found.notes)
+
+
+def test_a_backup_whose_run_was_killed_before_its_line_was_written_gets_one(
+    site: Site, shop: psycopg.Connection
+) -> None:
+    fill(site, DAILY)
+    (site.settings.folder / records.FILE).unlink()
+    back_up(site, DAILY)
+    assert (line_of(site, DAILY)["status"], line_of(site, DAILY)["file"]) == ("success", f"{DAILY.backup_id}.sql.gz")
+    assert line_of(site, DAILY)["s3_uri"]
+
+
+def test_a_backup_is_finished_though_its_tiers_cron_was_changed(site: Site, shop: psycopg.Connection) -> None:
+    fill(site, DAILY)
+    tiers = {**site.policy.tiers, "daily": site.policy.tier("daily").model_copy(update={"cron": "30 3 * * *"})}
+    object.__setattr__(site.settings, "policy", site.policy.model_copy(update={"tiers": tiers}))
+    back_up(site, DAILY)
+    everything_is_true(site, DAILY)
+
+
+def test_what_a_tier_left_for_another_leaves_the_disk_when_nobody_can_want_it_any_more(
+    site: Site, shop: psycopg.Connection, clock: Clock
+) -> None:
+    back_up(site, WEEKLY)
+    assert list(site.settings.folder.glob("weekly-*.sql.gz"))
+    clock.pass_by(days=2)  # the daily and the hourly of that instant were missed
+    back_up(site, Slot("daily", DAILY.due + timedelta(days=2)))
+    assert not list(site.settings.folder.glob("weekly-*.sql.gz"))
 
 
 def test_more_parts_are_copied_as_they_were_sent(

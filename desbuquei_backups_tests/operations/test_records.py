@@ -41,7 +41,7 @@ def test_the_line_of_a_backup_has_every_field_of_the_contract(site, shop, slot, 
     line = line_of(site, slot)
     manifest = seal(site, slot).manifest
     assert set(FIELDS) <= set(line)
-    assert line | {"duration_seconds": 0, "egress_bytes": 0} == {
+    assert line | {"duration_seconds": 0, "egress_bytes": 0, "dump_bytes": 0} == {
         "backup_id": "daily-2026-02-02-020000",
         "backup_type": "daily",
         "backup_timestamp": manifest.taken_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -51,6 +51,7 @@ def test_the_line_of_a_backup_has_every_field_of_the_contract(site, shop, slot, 
         "total_size": manifest.size,
         "rows": 90,
         "egress_bytes": 0,
+        "dump_bytes": 0,
         "file": "daily-2026-02-02-020000.sql.gz",
         "checksum_md5": manifest.dump.md5,
         "checksum_sha256": manifest.dump.sha256,
@@ -63,9 +64,10 @@ def test_the_line_of_a_backup_has_every_field_of_the_contract(site, shop, slot, 
         "operator": None,
         "reason": None,
         "error": None,
+        "failed_in": None,
     }
     assert line["duration_seconds"] > 0
-    assert line["egress_bytes"] >= manifest.dump.plain_size
+    assert line["egress_bytes"] == line["dump_bytes"] >= manifest.dump.plain_size
 
 
 def test_the_guides_own_commands_find_it(site, shop, slot) -> None:
@@ -115,7 +117,7 @@ def test_the_table_catches_up_after_the_database_was_down(make_site, source_url,
     down = make_site(with_port(source_url, free_port()))
     with pytest.raises(SourceUnreachable):
         take_dump(down, slot)
-    (line,) = records.read(down.settings.folder)
+    (line,) = list(records.lines(down.settings.folder))
     assert line["status"] == "failed"
     assert shop.execute("select to_regclass('backup_logs')").fetchone() == (None,)
     up = make_site(source_url)
@@ -154,7 +156,7 @@ def test_a_line_torn_by_a_crash_loses_no_other(site, shop, slot, clock, caplog) 
         file.write('{"backup_id": "daily-2026')
     clock.pass_by(days=1)
     take_dump(site, site.open_slot("daily"))
-    assert [line["backup_id"] for line in records.read(site.settings.folder)] == [
+    assert [line["backup_id"] for line in list(records.lines(site.settings.folder))] == [
         "daily-2026-02-02-020000",
         "daily-2026-02-03-020000",
     ]
@@ -225,7 +227,7 @@ def test_bytes_and_lines_that_are_not_ours_hide_no_backup(site, shop, slot, cloc
         file.write(b'\xff\n7\n{}\n{"backup_id": 7}\n{"backup_id": "by hand"}\n')
     clock.pass_by(days=1)
     take_dump(site, site.open_slot("daily"))
-    assert [line["backup_id"] for line in records.read(site.settings.folder)] == [
+    assert [line["backup_id"] for line in list(records.lines(site.settings.folder))] == [
         "daily-2026-02-02-020000",
         "by hand",
         "daily-2026-02-03-020000",
@@ -301,7 +303,7 @@ def test_whatever_ends_a_step_is_recorded_and_goes_on_unchanged(
     make_site, source_url, shop, slot, error: BaseException, said: str
 ) -> None:
     site = make_site(source_url)
-    with pytest.raises(type(error)) as caught, records.record_failures(site, slot):
+    with pytest.raises(type(error)) as caught, records.record_failures(site, slot, "dump"):
         raise error
     assert caught.value is error
     line = line_of(site, slot)
@@ -333,7 +335,7 @@ def test_a_proof_that_was_stopped_leaves_an_archive_an_archive(site, make_site, 
 
 def test_a_failure_that_cannot_be_recorded_hides_not_what_failed(site, slot, monkeypatch, caplog) -> None:
     monkeypatch.setattr(records, "_write", lambda *_, **__: [].pop())
-    with pytest.raises(SourceUnreachable, match="gone"), records.record_failures(site, slot):
+    with pytest.raises(SourceUnreachable, match="gone"), records.record_failures(site, slot, "dump"):
         raise SourceUnreachable("gone", remedy="wait")
     assert "could not be recorded: IndexError" in caplog.text
 
@@ -350,18 +352,21 @@ def test_a_database_that_words_instants_its_own_way_has_its_table_all_the_same(s
 
 def test_what_failed_attempts_read_is_counted_into_the_budget(site, shop, slot) -> None:
     for read in (1000, 200):
-        with pytest.raises(SourceUnreachable), records.record_failures(site, slot, egress=lambda read=read: read):
+        with (
+            pytest.raises(SourceUnreachable),
+            records.record_failures(site, slot, "dump", egress=lambda read=read: read),
+        ):
             raise SourceUnreachable("gone", remedy="wait")
     assert line_of(site, slot)["egress_bytes"] == 1200
-    records.record(site, example_manifest(), status="success", egress_bytes=30)
+    records.record(site, example_manifest(), status="success", read=30)
     records.change(site, slot.backup_id, recovery_tested=True)
-    with pytest.raises(SourceUnreachable), records.record_failures(site, slot):
+    with pytest.raises(SourceUnreachable), records.record_failures(site, slot, "dump"):
         raise SourceUnreachable("gone", remedy="wait")
     assert line_of(site, slot)["egress_bytes"] == 1230
 
 
 def test_a_failed_line_has_every_field_that_a_good_one_has(site, shop, slot) -> None:
-    with pytest.raises(SourceUnreachable), records.record_failures(site, slot):
+    with pytest.raises(SourceUnreachable), records.record_failures(site, slot, "dump"):
         raise SourceUnreachable("gone", remedy="wait")
     failed = line_of(site, slot)
     records.record(site, example_manifest(), status="success")
@@ -371,7 +376,7 @@ def test_a_failed_line_has_every_field_that_a_good_one_has(site, shop, slot) -> 
 def test_who_asked_and_why_is_in_the_file_and_in_the_table(site, shop) -> None:
     asked = {"operator": "ana", "reason": "antes da migração", "same_as": "daily-2026-02-01-020000"}
     records.record(site, example_manifest(**asked), status="success")
-    (line,) = records.read(site.settings.folder)
+    (line,) = list(records.lines(site.settings.folder))
     assert {name: line[name] for name in asked} == asked
     assert shop.execute("select operator, reason, same_as, copy_of from backup_logs").fetchall() == [
         (*asked.values(), None)
@@ -382,7 +387,7 @@ def test_a_slot_left_out_says_why_and_never_hides_a_backup(site, shop, slot, clo
     records.skip(site, slot, "no budget")
     assert (line_of(site, slot)["status"], line_of(site, slot)["error"]) == ("skipped", "no budget")
     assert mirrored(shop, slot) == in_the_file(site, slot)
-    with pytest.raises(NotFound), records.record_failures(site, slot):  # the steps after it find nothing to do
+    with pytest.raises(NotFound), records.record_failures(site, slot, "dump"):  # the steps after it find nothing to do
         raise NotFound("there is no dump of this slot", remedy="none")
     assert line_of(site, slot)["status"] == "skipped"
     records.record(site, example_manifest(), status="success")

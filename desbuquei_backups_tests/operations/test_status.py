@@ -308,3 +308,13 @@ def test_a_tier_that_stopped_long_ago_still_says_when(make_site, source_url, clo
     found = status(site)
     assert found.safety is Safety.NOT_SAFE
     assert (found.tiers[0].last_good, found.tiers[0].proven) == ("hourly-2025-12-01-010000", True)
+
+
+def test_a_policy_of_backups_that_somebody_must_ask_for_is_not_safe_when_nobody_did(make_site, source_url, clock):
+    site = only(make_site(source_url), "manual")
+    recorded(site, "manual-2026-02-02-015500")
+    assert status(site).safety is Safety.SAFE
+    clock.pass_by(hours=2)
+    found = status(site)
+    assert found.safety is Safety.NOT_SAFE
+    assert "manual-2026-02-02-015500 is older than promised" in found.reason

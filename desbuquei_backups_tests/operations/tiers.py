@@ -16,7 +16,7 @@ from desbuquei_backups.operations.seal import seal
 from desbuquei_backups.operations.site import Site
 
 # A Sunday that begins a quarter.
-TOGETHER = datetime(2028, 10, 1, 2, tzinfo=UTC)
+TOGETHER = datetime(2023, 10, 1, 2, tzinfo=UTC)
 HOURLY, DAILY, WEEKLY, MONTHLY, QUARTERLY = (
     Slot(tier, TOGETHER) for tier in ("hourly", "daily", "weekly", "monthly", "quarterly")
 )

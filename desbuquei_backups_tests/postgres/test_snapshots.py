@@ -34,6 +34,7 @@ def at(snapshot: str, *, oid: int = 5, started: datetime = STARTED) -> Mark:
         ("10:10:", "10:12:10", (11,), True),
         ("10:10:", "9:9:", (9,), False),  # set back
         ("10:12:10", "9:12:9,10", (), False),
+        ("950:1000:", "1000:1000:", (), False),  # a standby, which does not list what holds xmin back
     ],
 )
 def test_only_what_we_ended_ourselves_does_not_count(before: str, after: str, own: tuple[int, ...], same: bool) -> None:
@@ -75,7 +76,6 @@ CHANGES = [
     "create table outra (a int)",
     "comment on table vazia is 'nada'",
     "grant select on vazia to pg_read_all_data",
-    "create unlogged table solta (a int)",
     "select lo_create(0)",
     "select setval('clientes_id_seq', 1000)",
 ]
@@ -106,6 +106,11 @@ def test_reading_changes_nothing(source: psycopg.Connection, reading: str) -> No
     before = _mark(source)
     source.execute(f"begin; {reading}; commit" if reading.startswith("lock") else reading)
     assert nothing_ended(before, _mark(source), ())
+
+
+def test_what_a_crash_empties_without_a_transaction_lets_nothing_be_claimed(source: psycopg.Connection) -> None:
+    source.execute("create unlogged table solta (a int)")
+    assert mark(source) is None
 
 
 def test_a_transaction_that_was_under_way_counts_when_it_ends(source: psycopg.Connection, source_url: str) -> None:
