@@ -211,7 +211,7 @@ def _restored(proof: Proof) -> str:
     if proof.place is Place.DISK:
         return "from disk: its archive has the same checksum, and is frozen"
     if proof.restored == proof.manifest.backup_id:
-        return "from S3"
+        return "from S3" if proof.seconds else "before: its archive is frozen and has the same checksum"
     return f"as {proof.restored}, whose bytes are the same"
 
 

@@ -46,26 +46,27 @@ def equal_proof(site: Site, manifest: Manifest) -> Proof | None:
     """The proof of a copy by the newest restored copy of the same bytes; None if it is to be restored itself.
 
     That is so if it is no copy, if nothing was proven of those bytes yet, or if it is proven already and can be read:
-    who asks once more wants it read.
+    who asks once more wants it read. What is frozen is not read once more: what was shown before still holds.
     """
-    if manifest.origin is None:
-        return None
     sha256 = manifest.dump.sha256
-    if proofs.newest(site.bucket, manifest.backup_id, dump_sha256=sha256) is not None and not _frozen(site, manifest):
+    own = proofs.newest(site.bucket, manifest.backup_id, dump_sha256=sha256)
+    frozen = _frozen(site, manifest)
+    if not frozen and (manifest.origin is None or own is not None):
         return None
-    for backup_id in _same_bytes(site, manifest):
-        if (found := proofs.newest(site.bucket, backup_id, dump_sha256=sha256)) is not None:
-            return Proof(
-                manifest=manifest,
-                row_counts=found.row_counts,
-                contents=[*_without_checksum(found.contents), checksum_finding(site, manifest)],
-                schema=found.schema_,
-                lacking=(),
-                seconds={},
-                server_version=found.server_version,
-                restored=found.restored,
-            )
-    return None
+    theirs = (proofs.newest(site.bucket, each, dump_sha256=sha256) for each in _same_bytes(site, manifest))
+    found = next(filter(None, theirs), own if own is not None and not own.failed else None)
+    if found is None:
+        return None
+    return Proof(
+        manifest=manifest,
+        row_counts=found.row_counts,
+        contents=[*_without_checksum(found.contents), checksum_finding(site, manifest)],
+        schema=found.schema_,
+        lacking=(),
+        seconds={},
+        server_version=found.server_version,
+        restored=found.restored,
+    )
 
 
 def readable(site: Site, manifest: Manifest) -> Copy:

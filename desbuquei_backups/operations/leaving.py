@@ -1,9 +1,9 @@
 """When the files of tiers that are kept in S3 alone leave the disk."""
 
+import logging
 from collections.abc import Iterator
 
-from desbuquei_backups.core.comparison import Verdict
-from desbuquei_backups.core.errors import IntegrityError
+from desbuquei_backups.core.errors import BackupError, IntegrityError
 from desbuquei_backups.core.manifest import Manifest
 from desbuquei_backups.core.slots import Slot
 from desbuquei_backups.operations import proofs, records
@@ -14,6 +14,8 @@ from desbuquei_backups.operations.promotion import peers
 from desbuquei_backups.operations.site import Site
 from desbuquei_backups.storage import catalog, disk
 
+_LOG = logging.getLogger(__name__)
+
 
 def leave_disk(site: Site) -> None:
     """Remove the files of archived backups whose tier is not kept on disk, if nobody needs them.
@@ -22,10 +24,13 @@ def leave_disk(site: Site) -> None:
     tier does, and it is restored from here until it is proven. The manifests stay. Call it under the lock.
     """
     folder = site.settings.folder
-    for manifest in _not_to_be_kept(site):
-        for file in manifest.files:
-            with disk.disk_errors(folder / file.name):
-                (folder / file.name).unlink(missing_ok=True)
+    try:
+        for manifest in _not_to_be_kept(site):
+            for file in manifest.files:
+                with disk.disk_errors(folder / file.name):
+                    (folder / file.name).unlink(missing_ok=True)
+    except BackupError as error:  # no fault of the backup that was archived or proven: the next one tries again
+        _LOG.warning("what is kept in S3 alone stays on disk for now: %s", error.what)
 
 
 def _not_to_be_kept(site: Site) -> Iterator[Manifest]:
@@ -59,6 +64,4 @@ def _wanted(site: Site, peer: Slot, *, nowhere_else: bool) -> bool:
 
 def _proven(site: Site, manifest: Manifest) -> bool:
     found = proofs.newest(site.bucket, manifest.backup_id, dump_sha256=manifest.dump.sha256)
-    return found is not None and Verdict.DIFFERS not in {
-        finding.verdict for finding in (*found.row_counts, *found.contents, *found.schema_)
-    }
+    return found is not None and not found.failed

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
-from desbuquei_backups.core.comparison import Finding
+from desbuquei_backups.core.comparison import Finding, Verdict
 from desbuquei_backups.core.errors import NotFound
 from desbuquei_backups.core.manifest import Manifest
 from desbuquei_backups.core.slots import Slot
@@ -31,6 +31,11 @@ class RecordedProof(BaseModel):
     row_counts: Sequence[Finding]
     contents: Sequence[Finding]
     schema_: Sequence[Finding]
+
+    @property
+    def failed(self) -> bool:
+        """Whether anything was not what it should be."""
+        return any(each.verdict is Verdict.DIFFERS for each in (*self.row_counts, *self.contents, *self.schema_))
 
 
 def keep(bucket: Bucket, proof: RecordedProof, tags: dict[str, str]) -> str:

@@ -89,7 +89,7 @@ def record_found(site: Site, manifest: Manifest) -> None:
         if old is not None and old.get("file"):
             return None
         read = 0 if manifest.origin else sum(file.plain_size for file in manifest.files)
-        return {**_line(manifest, status="success", read=read), **_UNPROVEN}
+        return {**_line(manifest, status="success", read=read), "egress_bytes": read + _egress(old)}
 
     if not metadata_file.find(site.settings.folder, {manifest.backup_id}).lines.get(manifest.backup_id, {}).get("file"):
         _write(site, manifest.backup_id, found)

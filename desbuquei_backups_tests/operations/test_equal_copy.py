@@ -170,6 +170,9 @@ def test_what_is_frozen_and_has_no_equal_is_proven_from_disk_before_it_leaves_it
     assert (proof.place, proof.verdict) == (Place.DISK, Verdict.MATCHES)
     assert CHECKSUM in {finding.subject for finding in proof.contents}
     assert not dump.exists()
+    again = prove(frozen_site, QUARTERLY)  # what was shown still holds, and nothing is thawed for it
+    assert not restored(again)
+    assert again.verdict is Verdict.MATCHES
     assert glacier.refused == []
 
 
