@@ -125,12 +125,13 @@ class Mark(_Frozen):
     """The state that a snapshot saw, by what cannot stand still when something changes.
 
     `snapshot` is pg_current_snapshot()'s text: which transactions had ended. `started_at` tells a server that was
-    restarted, restored or failed over meanwhile.
+    restarted, restored or failed over meanwhile, `statistics_since` one that crashed: it throws its statistics away.
     """
 
     database_oid: int
     snapshot: str
     started_at: AwareDatetime
+    statistics_since: AwareDatetime | None
 
 
 class Manifest(_Frozen):

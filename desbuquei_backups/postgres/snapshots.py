@@ -10,8 +10,8 @@ from desbuquei_backups.postgres.connection import Connection
 _SINCE = 130000  # pg_current_snapshot() came with PostgreSQL 13
 _MARK = """
 select (select oid::bigint from pg_database where datname = current_database()),
-       pg_current_snapshot()::text, pg_postmaster_start_time(),
-       pg_is_in_recovery() or exists (select from pg_class where relpersistence = 'u' and relkind in ('r', 'S', 'm'))
+       pg_current_snapshot()::text, pg_postmaster_start_time(), (select stats_reset from pg_stat_bgwriter),
+       pg_is_in_recovery()
 """
 
 
@@ -32,16 +32,21 @@ class Snapshot:
 def mark(connection: Connection) -> Mark | None:
     """The state that this transaction's snapshot sees; None where that cannot be told.
 
-    A standby does not list what runs on its primary. A crash empties unlogged tables without a transaction, and a
-    backend that is killed is one.
+    A standby does not list what runs on its primary.
     """
     if connection.info.server_version < _SINCE:
         return None
     row = connection.execute(_MARK).fetchone()
     assert row is not None
-    if row[3]:
+    oid, snapshot, started_at, statistics_since, standby = row
+    if standby:
         return None
-    return Mark(database_oid=row[0], snapshot=row[1], started_at=row[2].astimezone(UTC))
+    return Mark(
+        database_oid=oid,
+        snapshot=snapshot,
+        started_at=started_at.astimezone(UTC),
+        statistics_since=statistics_since.astimezone(UTC) if statistics_since else None,
+    )
 
 
 def nothing_ended(earlier: Mark, later: Mark, own: Collection[int]) -> bool:
@@ -50,7 +55,7 @@ def nothing_ended(earlier: Mark, later: Mark, own: Collection[int]) -> bool:
     Whatever changes a row, a definition or a role has a transaction id, committed or not, logged in WAL or not. What
     has none (reading, VACUUM, nextval() within its cache) is not seen: compare sequences beside it.
     """
-    if (earlier.database_oid, earlier.started_at) != (later.database_oid, later.started_at):
+    if _server(earlier) != _server(later):
         return False
     before, after = Snapshot.parse(earlier.snapshot), Snapshot.parse(later.snapshot)
     if before.xmin < before.xmax and not before.running:
@@ -60,3 +65,8 @@ def nothing_ended(earlier: Mark, later: Mark, own: Collection[int]) -> bool:
         return False
     ended = {*before.running, *range(before.xmax, after.xmax)} - after.running
     return ended <= set(own)
+
+
+def _server(mark: Mark) -> tuple[object, ...]:
+    """The database, and the server's life: a crash, a killed backend's too, empties unlogged tables without a word."""
+    return mark.database_oid, mark.started_at, mark.statistics_since

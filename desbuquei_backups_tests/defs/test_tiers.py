@@ -206,7 +206,7 @@ def test_an_hour_that_the_budget_leaves_out_is_no_failure_and_never_green(
     (objective,) = (check for check in done["checks"] if check["check"] == "recovery_point_within_objective")
     assert objective["description"] == "up to 1 d, promised: at most 1 h"
     (price,) = objective["differences"]
-    assert "the full tiers alone read" in price
+    assert "one dump more between theirs is too many" in price
     slot = Slot("hourly", hour)
     assert instance.get_materialized_partitions(dg.AssetKey(["desbuquei", "hourly", "dump"])) == set()
     assert lines(folder)[slot.backup_id]["status"] == "skipped"
