@@ -8,7 +8,7 @@ import click
 from desbuquei_backups.cli.output import json_option, messages, print_json
 from desbuquei_backups.cli.progress import Bars
 from desbuquei_backups.cli.summary import document, print_outcome
-from desbuquei_backups.core.errors import ConfigurationError
+from desbuquei_backups.core.errors import ConfigurationError, SlotError
 from desbuquei_backups.core.slots import Slot
 from desbuquei_backups.operations.asked import Asked
 from desbuquei_backups.operations.settings import EMBEDDED, S3_URL, URLS, Settings, from_environment
@@ -35,11 +35,29 @@ def command(tier: str, reason: str | None, operator: str | None, key: str | None
     """
     settings = from_environment(os.environ)
     on_demand = settings.policy.tier(tier).on_demand
-    slot = Slot.of_key(tier, key) if key else None
+    slot = _known(settings, tier, key) if key else None
     operator = operator or os.environ.get("DESBUQUEI_OPERATOR") or _login_name()
     asked = _asked(settings, tier, slot, operator, reason) if on_demand else None
     check_urls(settings)
     return run_tier(settings, tier, slot=slot, asked=asked, operator=operator, reason=reason, as_json=as_json)
+
+
+def _known(settings: Settings, tier: str, key: str) -> Slot:
+    """The slot of that key; SlotError if the tier is never due then, or was not yet protected."""
+    from datetime import UTC, datetime
+
+    from desbuquei_backups.core.slots import last_due
+    from desbuquei_backups.operations.protection import protected_since
+
+    slot, cron = Slot.of_key(tier, key), settings.policy.tier(tier).cron
+    Site(settings).state(slot)
+    if cron is not None and slot.due < (first := last_due(cron, protected_since(settings, datetime.now(UTC)))):
+        raise SlotError(
+            "there is no such slot: the database was not protected yet",
+            remedy=f"the first slot of {tier} is {Slot(tier, first).key}",
+            backup_id=slot.backup_id,
+        )
+    return slot
 
 
 def _asked(settings: Settings, tier: str, slot: Slot | None, operator: str | None, reason: str | None) -> Asked:

@@ -58,7 +58,7 @@ def _print(listing: "Listing") -> None:
 
     out = console()
     if not listing.total:
-        out.print("No backups here yet.")
+        out.print("No backups here. --remote asks the bucket instead.")
         return
     lines = _table(listing.held)
     while portion := list(islice(lines, _AT_ONCE)):
@@ -102,6 +102,13 @@ def _line(cells: Iterable[str], widths: Sequence[int]) -> str:
     return " ".join(padded)
 
 
+def _taken(each: "Held") -> str:
+    """To the minute on the day of its slot; else the date with its year: it is not of the day that names it."""
+    if each.taken_at is None:
+        return "-"
+    return f"{each.taken_at:{'%m-%d %H:%M' if each.taken_at.date() == each.slot.due.date() else '%Y-%m-%d'}}"
+
+
 def _cells(each: "Held") -> tuple[str, ...]:
     failed = each.status in ("failed", "skipped")
     status = each.status
@@ -109,7 +116,7 @@ def _cells(each: "Held") -> tuple[str, ...]:
         status = "unchanged" if each.same_as else "copy"
     return (
         each.backup_id,
-        f"{each.taken_at:%m-%d %H:%M}" if each.taken_at else "-",
+        _taken(each),
         shown.size(each.size),
         shown.count(each.rows),
         " ".join(each.where) or "-",

@@ -10,6 +10,7 @@ from desbuquei_backups.core.slots import Slot
 from desbuquei_backups.operations import verify
 from desbuquei_backups.operations.archived import read_archived
 from desbuquei_backups.operations.site import Site
+from desbuquei_backups.operations.whereabouts import is_on_disk
 from desbuquei_backups.storage import catalog
 from desbuquei_backups.storage.catalog import key_of
 from desbuquei_backups.storage.s3_errors import THAW
@@ -76,6 +77,8 @@ def _on_disk(site: Site, backup_id: str) -> Copy:
             f"{what} in {folder}", remedy="`desbuquei list` shows what is there; --from s3 restores the archived copy"
         )
     manifest = found.manifest
+    if not is_on_disk(folder, manifest):
+        raise NotFound(f"none of its files is in {folder}", remedy="restore the archived copy: --from s3")
     site.progress.stage("verifying checksums", manifest.size)
     if wrong := verify.checksum_faults(folder, manifest, progress=site.progress.advance):
         raise IntegrityError("; ".join(wrong), remedy="restore the archived copy: --from s3")

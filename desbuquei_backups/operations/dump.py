@@ -21,7 +21,7 @@ from desbuquei_backups.operations.settings import DATABASE_URL
 from desbuquei_backups.operations.site import Site
 from desbuquei_backups.operations.snapshot_dump import SnapshotDump
 from desbuquei_backups.operations.unchanged import unchanged
-from desbuquei_backups.operations.whereabouts import is_on_disk
+from desbuquei_backups.operations.whereabouts import is_on_disk, refuse_other_database
 from desbuquei_backups.postgres import connection as pg
 from desbuquei_backups.postgres import server
 from desbuquei_backups.storage import catalog, disk
@@ -48,6 +48,7 @@ def take_dump(site: Site, slot: Slot, *, asked: Asked | None = None, measured: b
     failures = record_failures(site, slot, "dump", egress=lambda: dump.read, asked=asked)
     with site.locked(slot.backup_id, "dump"), failures:
         if (there := already_there(site, slot, may_retake=is_open(site, slot))) is not None:
+            refuse_other_database(site, there.manifest)
             _refuse_another(there.manifest, asked)
             records.record_found(site, there.manifest)
             return there

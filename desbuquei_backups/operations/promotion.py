@@ -10,7 +10,7 @@ from desbuquei_backups.core.manifest import FileFacts, Manifest
 from desbuquei_backups.core.slots import Slot
 from desbuquei_backups.operations import records, verify
 from desbuquei_backups.operations.site import Site
-from desbuquei_backups.operations.whereabouts import faults_in_store, is_on_disk, stored
+from desbuquei_backups.operations.whereabouts import faults_in_store, is_on_disk, refuse_other_database, stored
 from desbuquei_backups.storage import catalog, disk
 
 _LOG = logging.getLogger(__name__)
@@ -84,6 +84,7 @@ def _dumped(site: Site, slot: Slot) -> Iterator[Dumped]:
         manifest = archived or local
         # What stands for an earlier dump is no dump of this instant.
         if manifest is not None and manifest.same_as is None:
+            refuse_other_database(site, manifest)
             on_disk = local is not None and local.dump.sha256 == manifest.dump.sha256
             yield Dumped(manifest, on_disk, archived is not None)
 

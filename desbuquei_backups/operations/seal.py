@@ -44,7 +44,8 @@ def seal(site: Site, slot: Slot) -> Sealed:
             return Sealed(archived, reused=True, where="S3")
         files = _read_back(site, found.manifest)
         if found.sealed:
-            return Sealed(found.manifest, reused=True, where="disk")
+            where = "disk" if is_on_disk(folder, found.manifest) else "S3"
+            return Sealed(found.manifest, reused=True, where=where)
         draft = found.manifest.model_copy(update={"files": files})
         manifest = draft.sealed(site.now(), catalog.last_sealed(folder, but=slot.backup_id))
         disk.write_file(catalog.manifest_path(folder, slot.backup_id), manifest.to_bytes())

@@ -10,6 +10,7 @@ from desbuquei_backups.operations import inventory, verify
 from desbuquei_backups.operations.site import Site, naming
 from desbuquei_backups.operations.whereabouts import faults_in_store, is_on_disk, stored
 from desbuquei_backups.storage import catalog
+from desbuquei_backups.storage.s3 import StoredObject
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +52,8 @@ def chosen(site: Site, *, latest: str | None, remote: bool) -> list[str]:
     if not slots:
         where = site.bucket.uri("") if remote else str(site.settings.folder)
         raise NotFound(
-            f"there is no sealed backup in {where}",
-            remedy="desbuquei list, also with --remote, shows what there is",
+            f"there is no sealed {latest + ' ' if latest else ''}backup in {where}",
+            remedy="desbuquei list, also with --remote, shows what there is; --remote verifies what is in S3 alone",
         )
     ids = [slot.backup_id for slot in sorted(slots, key=lambda slot: (slot.due, slot.tier), reverse=True)]
     return ids[:1] if latest else ids
@@ -98,13 +99,18 @@ def _in_bucket(site: Site, manifest: Manifest) -> list[FileVerdict]:
     read = manifest.model_copy(update={"files": [file for file in manifest.files if file.name not in frozen]})
     faults = verify.faults_in_bucket(site.bucket, read, progress=site.progress.advance) + faults_in_store(asked, there)
     return [
-        replace(
-            verdict, unread=f"in {frozen[verdict.name].storage_class.value}, not read: the store's checksum was asked"
-        )
-        if verdict.name in frozen
-        else verdict
+        replace(verdict, unread=_unread(frozen[verdict.name])) if verdict.name in frozen else verdict
         for verdict in _by_file(manifest, faults)
     ]
+
+
+def _unread(found: StoredObject) -> str:
+    asked = (
+        "the store's own checksum was compared"
+        if found.checksum
+        else "the store tells no checksum, its size was compared"
+    )
+    return f"in {found.storage_class.value}, not read: {asked}"
 
 
 def _manifest(site: Site, tier: str, backup_id: str, *, remote: bool) -> Manifest:

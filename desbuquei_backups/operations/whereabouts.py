@@ -2,8 +2,11 @@
 
 from pathlib import Path
 
+from desbuquei_backups.core.errors import ConfigurationError
 from desbuquei_backups.core.manifest import FileFacts, Manifest
+from desbuquei_backups.operations.settings import DATABASE_URL
 from desbuquei_backups.operations.site import Site
+from desbuquei_backups.postgres.connection import parse
 from desbuquei_backups.storage.catalog import key_of
 from desbuquei_backups.storage.s3 import StoredObject
 
@@ -11,6 +14,18 @@ from desbuquei_backups.storage.s3 import StoredObject
 def is_on_disk(folder: Path, manifest: Manifest) -> bool:
     """Whether any of its files is in `folder`: of a backup that is kept in S3 alone, only the manifest is."""
     return any((folder / file.name).exists() for file in manifest.files)
+
+
+def refuse_other_database(site: Site, manifest: Manifest) -> None:
+    """ConfigurationError if a backup found under a slot's id is of another database than the one to be backed up."""
+    wanted = parse(site.settings.database_url, setting=DATABASE_URL).get("dbname")
+    if wanted is not None and manifest.server.database != wanted:
+        raise ConfigurationError(
+            f"{manifest.backup_id} in this folder or bucket is of the database {manifest.server.database}, "
+            f"not of {wanted}",
+            remedy="give each database a backup folder and an S3 prefix of its own: DESBUQUEI_BACKUP_DIR, "
+            "DESBUQUEI_S3_URL; nothing was changed",
+        )
 
 
 def source_key(manifest: Manifest, file: FileFacts) -> str | None:

@@ -18,8 +18,8 @@ _GRANT = (
     "s3:AbortMultipartUpload on the bucket and what is in it"
 )
 THAW = (
-    "it is in a class that must be thawed first (hours): ask S3 to restore the object (`aws s3api restore-object`), or "
-    "take a backup of another tier, `desbuquei list --remote` shows them"
+    "it is in a class that must be thawed first, which takes hours: docs/recovery.md has the command; or restore "
+    "another tier's backup, `desbuquei list --remote` shows them"
 )
 CREATE_BUCKET = "create the bucket, or correct DESBUQUEI_S3_URL"
 _REMEDIES = {

@@ -117,7 +117,7 @@ def test_list_for_a_script_has_all_of_them(run, recorded):
 def test_list_shows_a_tier_that_the_policy_lost_and_refuses_one_that_never_was(run, recorded):
     found = json.loads(run("list", "--tier", "yearly", "--json").stdout)
     assert [each["backup_id"] for each in found["backups"]] == recorded[-1:]
-    assert run("list", "--tier", "monthly").stdout == "No backups here yet.\n"
+    assert run("list", "--tier", "monthly").stdout == "No backups here. --remote asks the bucket instead.\n"
     assert run("list", "--tier", "monthy").returncode == 2
 
 
@@ -338,3 +338,19 @@ def test_a_command_starts_without_what_it_does_not_use(name):
     done = subprocess.run([sys.executable, "-c", program, name, *_HEAVY], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
     assert narrow(done.stdout)
+
+
+@pytest.mark.parametrize(
+    ("tier", "key", "said"),
+    [
+        ("weekly", "2026-02-02-020000", "is not due at"),
+        ("daily", "2019-02-02-020000", "was not protected yet"),
+        ("daily", "last tuesday", "is not a slot"),
+    ],
+)
+def test_a_slot_that_cannot_be_is_refused_before_anything_is_recorded(run, site, tier: str, key: str, said: str):
+    refused = run("backup", tier, "--slot", key)
+    assert refused.returncode in (1, 2)
+    assert said in refused.stderr
+    assert "What to do" in refused.stderr
+    assert list(records.lines(site.settings.folder)) == []

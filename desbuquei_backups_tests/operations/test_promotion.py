@@ -8,7 +8,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from desbuquei_backups.core.errors import BackupError, IntegrityError, NotFound, SlotError
+from desbuquei_backups.core.errors import BackupError, ConfigurationError, IntegrityError, NotFound, SlotError
 from desbuquei_backups.core.manifest import manifest_name
 from desbuquei_backups.core.slots import Slot
 from desbuquei_backups.operations import records
@@ -386,6 +386,17 @@ def test_what_a_tier_left_for_another_leaves_the_disk_when_nobody_can_want_it_an
     clock.pass_by(days=2)  # the daily and the hourly of that instant were missed
     back_up(site, Slot("daily", DAILY.due + timedelta(days=2)))
     assert not list(site.settings.folder.glob("weekly-*.sql.gz"))
+
+
+@pytest.mark.parametrize("slot", [DAILY, WEEKLY], ids=["the same slot", "another tier's"])
+def test_another_databases_backup_in_the_same_bucket_is_not_taken_for_ones_own(
+    make_site: MakeSite, source_url: str, shop: psycopg.Connection, endpoints: Endpoints, tmp_path: Path, slot: Slot
+) -> None:
+    back_up(make_site(source_url), DAILY)
+    other = make_site(endpoints.source, folder=tmp_path / "other")  # the same bucket and prefix
+    with pytest.raises(ConfigurationError, match=r"is of the database test_.*, not of desbuquei") as caught:
+        fill(other, slot)
+    assert "prefix of its own" in caught.value.remedy
 
 
 def test_more_parts_are_copied_as_they_were_sent(
