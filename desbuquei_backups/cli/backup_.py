@@ -65,7 +65,7 @@ def _asked(settings: Settings, tier: str, slot: Slot | None, operator: str | Non
     from desbuquei_backups.operations import records
 
     if slot is not None:
-        line = next((line for line in records.lines(settings.folder) if line["backup_id"] == slot.backup_id), {})
+        line = records.line_of(settings.folder, slot.backup_id) or {}
         operator, reason = line.get("operator") or operator, line.get("reason") or reason
     if not (reason and reason.strip()):
         raise ConfigurationError(f"a {tier} backup needs a reason", remedy=f"desbuquei backup {tier} --reason TEXT")

@@ -190,6 +190,12 @@ class Manifest(_Frozen):
         """Bytes of all the files together."""
         return sum(file.size for file in self.files)
 
+    def standing_for(self, backup_id: str, tier: str, **changed: object) -> "Manifest":
+        """The draft of another backup that holds this one's dump: nobody asked for it, and it is not sealed yet."""
+        again = {"duration_seconds": 0.0, "stage_seconds": {}, "operator": None, "reason": None}
+        unsealed = {"sealed_at": None, "previous_manifest_sha256": None}
+        return self.model_copy(update={"backup_id": backup_id, "tier": tier, **again, **unsealed, **changed})
+
     def sealed(self, now: datetime, previous: bytes | None) -> "Manifest":
         """This draft made final at `now`, linked to the bytes of the manifest before it."""
         digest = hashlib.sha256(previous).hexdigest() if previous is not None else None

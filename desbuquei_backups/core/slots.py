@@ -66,6 +66,17 @@ class Slot:
         return cls.of_key(match["tier"], match["key"])
 
 
+def slot_of(backup_id: str) -> Slot | None:
+    """The slot of an id, or None if it is none; quicker than `Slot.of_id`, for catalogs of 100,000."""
+    match = _ID.fullmatch(backup_id)
+    if match is None:
+        return None
+    try:
+        return Slot(match["tier"], datetime.fromisoformat(f"{match['key']}+00:00"))
+    except ValueError:
+        return None
+
+
 def last_due(cron: str, now: datetime) -> datetime:
     """The last due time of `cron` (UTC) at or before `now` (aware)."""
     # CronSim yields instants strictly before the one it starts from.

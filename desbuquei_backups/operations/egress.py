@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from desbuquei_backups.core.budget import MONTH, Cadence, Spent, cadence
+from desbuquei_backups.core.slots import slot_of
 from desbuquei_backups.core.tiers import Takes, shortest_interval
 from desbuquei_backups.operations import records
-from desbuquei_backups.operations.held import slot_of
 from desbuquei_backups.operations.site import Site
 
 
@@ -46,10 +46,10 @@ class Price:
         )
 
 
-def price(site: Site, tier: str, lines: Iterable[Mapping[str, Any]] | None = None) -> Price | None:
+def price(site: Site, tier: str) -> Price | None:
     """The price of that incremental tier by the newest dump; None before the first one."""
     now = site.now()
-    spent = spent_so_far(lines if lines is not None else records.lines(site.settings.folder), now)
+    spent = spent_so_far(records.lines(site.settings.folder), now)
     if spent.dump_bytes is None:
         return None
     planned = cadence(site.policy, tier, spent.dump_bytes, now)

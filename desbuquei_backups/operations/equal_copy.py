@@ -14,7 +14,6 @@ from desbuquei_backups.operations.site import Site
 from desbuquei_backups.operations.whereabouts import is_on_disk
 from desbuquei_backups.postgres.target import Unmet
 from desbuquei_backups.storage import catalog
-from desbuquei_backups.storage.parts import encoded
 from desbuquei_backups.storage.s3_errors import THAW
 
 CHECKSUM = "the object's own checksum"
@@ -95,7 +94,7 @@ def checksum_finding(site: Site, manifest: Manifest) -> Finding:
         return Finding(CHECKSUM, file.sha256, None, Verdict.DIFFERS, "the object is not there")
     if not found.is_whole(file):
         return Finding(CHECKSUM, file.sha256, found.checksum or found.sha256, Verdict.DIFFERS, "it is another object")
-    if found.checksum in (file.parts_sha256, encoded(bytes.fromhex(file.sha256))):
+    if found.checksum is not None and found.checksum == found.due_checksum(file.sha256, file.parts_sha256):
         return Finding(CHECKSUM, found.checksum, found.checksum, Verdict.MATCHES)
     return Finding(CHECKSUM, file.parts_sha256, None, Verdict.UNCOMPARED, "the store does not tell it")
 

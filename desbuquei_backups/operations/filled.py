@@ -10,6 +10,7 @@ from desbuquei_backups.operations import records, verify
 from desbuquei_backups.operations.site import Site
 from desbuquei_backups.operations.whereabouts import (
     faults_in_store,
+    is_in_s3_alone,
     is_on_disk,
     stored_anywhere,
 )
@@ -60,7 +61,7 @@ def _on_disk(site: Site, slot: Slot) -> tuple[Manifest | None, list[str]]:
     if found is None:
         return None, []
     manifest = found.manifest
-    if not is_on_disk(folder, manifest) and (manifest.origin or site.tier(slot).kept_on_disk is None):
+    if is_in_s3_alone(site, manifest):
         return manifest, []
     site.progress.stage("verifying what is there", manifest.size)
     return manifest, verify.faults_on_disk(folder, manifest, progress=site.progress.advance)

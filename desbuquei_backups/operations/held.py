@@ -1,6 +1,5 @@
 """What is known of a slot's backup: from its manifest, from its line in the records, or from its key in the bucket."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -8,8 +7,6 @@ from typing import Any
 
 from desbuquei_backups.core.manifest import Manifest
 from desbuquei_backups.core.slots import Slot
-
-_ID = re.compile(r"([a-z][a-z0-9_]*)-(\d{4}-\d{2}-\d{2}-\d{6})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,17 +98,6 @@ def of_line(slot: Slot, line: Mapping[str, Any], *, on_disk: bool, sealed: bool)
 def of_key(slot: Slot) -> Held:
     """By its manifest's key in the bucket, which is there only if all of it is; nothing more is known."""
     return Held(slot, None, None, None, on_disk=None, archived=True, proven=None, status="sealed")
-
-
-def slot_of(backup_id: str) -> Slot | None:
-    """The slot of an id, or None if it is none; as quick as 100,000 of them want it."""
-    match = _ID.fullmatch(backup_id)
-    if match is None:
-        return None
-    try:
-        return Slot(match[1], datetime.fromisoformat(f"{match[2]}+00:00"))
-    except ValueError:
-        return None
 
 
 def _one_line(error: object) -> str | None:

@@ -12,10 +12,10 @@ from pathlib import Path
 
 from desbuquei_backups.core.errors import BackupError, IntegrityError
 from desbuquei_backups.core.manifest import Manifest, manifest_name, parse_manifest
-from desbuquei_backups.core.slots import Slot
+from desbuquei_backups.core.slots import Slot, slot_of
 from desbuquei_backups.operations import metadata_file
 from desbuquei_backups.operations.folder_names import MANIFEST, Names, names
-from desbuquei_backups.operations.held import Held, instant, of_key, of_line, of_manifest, slot_of
+from desbuquei_backups.operations.held import Held, instant, of_key, of_line, of_manifest
 from desbuquei_backups.operations.metadata_file import Line
 from desbuquei_backups.operations.site import Site
 from desbuquei_backups.storage.disk import disk_errors

@@ -5,10 +5,9 @@ from collections.abc import Iterator
 
 from desbuquei_backups.core.errors import BackupError, IntegrityError
 from desbuquei_backups.core.manifest import Manifest
-from desbuquei_backups.core.slots import Slot
+from desbuquei_backups.core.slots import Slot, slot_of
 from desbuquei_backups.operations import proofs, records
 from desbuquei_backups.operations.folder_names import names
-from desbuquei_backups.operations.held import slot_of
 from desbuquei_backups.operations.opening import is_open
 from desbuquei_backups.operations.promotion import peers
 from desbuquei_backups.operations.site import Site

@@ -1,9 +1,9 @@
 """Whether a slot can be filled now: not before its due time, not after it closed, and not by a clock that went back."""
 
 from desbuquei_backups.core.errors import SlotError
-from desbuquei_backups.core.slots import Slot, SlotState
+from desbuquei_backups.core.slots import Slot, SlotState, slot_of
 from desbuquei_backups.operations import records
-from desbuquei_backups.operations.held import instant, slot_of
+from desbuquei_backups.operations.held import instant
 from desbuquei_backups.operations.site import Site
 
 

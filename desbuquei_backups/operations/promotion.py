@@ -39,31 +39,22 @@ def promote(site: Site, slot: Slot) -> Manifest | None:
 
     Files of a tier that is kept on disk, and those that are nowhere else yet, are second names of that dump's own.
     """
-    for dumped in _dumped(site, slot):
-        manifest = _draft(dumped.manifest, slot)
-        site.progress.stage(f"taking over {dumped.manifest.backup_id}")
-        if dumped.on_disk and (site.tier(slot).kept_on_disk is not None or not dumped.in_s3):
-            _link(site.settings.folder, dumped.manifest, manifest)
-        return manifest
-    return None
+    dumped = next(_dumped(site, slot), None)
+    if dumped is None:
+        return None
+    manifest = _draft(dumped.manifest, slot)
+    site.progress.stage(f"taking over {dumped.manifest.backup_id}")
+    if dumped.on_disk and (site.tier(slot).kept_on_disk is not None or not dumped.in_s3):
+        _link(site.settings.folder, dumped.manifest, manifest)
+    return manifest
 
 
 def _draft(taken: Manifest, slot: Slot) -> Manifest:
     def renamed(file: FileFacts) -> FileFacts:
         return file.model_copy(update={"name": file.name.replace(taken.backup_id, slot.backup_id, 1)})
 
-    return taken.model_copy(
-        update={
-            "backup_id": slot.backup_id,
-            "tier": slot.tier,
-            "files": [renamed(file) for file in taken.files],
-            "copy_of": taken.backup_id,
-            "duration_seconds": 0.0,
-            "stage_seconds": {},
-            "sealed_at": None,
-            "previous_manifest_sha256": None,
-        }
-    )
+    files = [renamed(file) for file in taken.files]
+    return taken.standing_for(slot.backup_id, slot.tier, files=files, copy_of=taken.backup_id)
 
 
 def _link(folder: Path, taken: Manifest, manifest: Manifest) -> None:

@@ -22,6 +22,7 @@ __all__ = [
     "Line",
     "change",
     "failed_in",
+    "line_of",
     "lines",
     "record",
     "record_failures",
@@ -78,7 +79,7 @@ def _line(manifest: Manifest, *, status: str, read: int) -> Line:
 
 def change(site: Site, backup_id: str, **changed: Any) -> None:
     """Change what the backup's line says, if it has one here; then let the table catch up."""
-    if metadata_file.find(site.settings.folder, {backup_id}).lines:
+    if line_of(site.settings.folder, backup_id) is not None:
         _write(site, backup_id, lambda old: None if old is None else _changed(old, changed))
 
 
@@ -91,7 +92,7 @@ def record_found(site: Site, manifest: Manifest) -> None:
         read = 0 if manifest.origin else sum(file.plain_size for file in manifest.files)
         return {**_line(manifest, status="success", read=read), "egress_bytes": read + _egress(old)}
 
-    if not metadata_file.find(site.settings.folder, {manifest.backup_id}).lines.get(manifest.backup_id, {}).get("file"):
+    if found(line_of(site.settings.folder, manifest.backup_id)) is not None:
         _write(site, manifest.backup_id, found)
 
 
@@ -145,16 +146,21 @@ def _write_failure(site: Site, slot: Slot, step: str, error: BaseException, read
     _write(site, slot.backup_id, failed, mirrored=isinstance(error, Exception))
 
 
+def line_of(folder: Path, backup_id: str) -> Line | None:
+    """The backup's line, the others not being parsed; None if it has none."""
+    return metadata_file.find(folder, {backup_id}).lines.get(backup_id)
+
+
 def says_archived(folder: Path, backup_id: str) -> bool:
     """Whether the backup's line says that S3 has it."""
-    line = metadata_file.find(folder, {backup_id}).lines.get(backup_id)
+    line = line_of(folder, backup_id)
     return line is not None and bool(line.get("s3_uri"))
 
 
 def failed_in(folder: Path, backup_id: str, step: str) -> bool:
     """Whether the backup's line says that it failed in that step."""
-    line = metadata_file.find(folder, {backup_id}).lines.get(backup_id, {})
-    return (line.get("status"), line.get("failed_in")) == ("failed", step)
+    line = line_of(folder, backup_id)
+    return line is not None and (line.get("status"), line.get("failed_in")) == ("failed", step)
 
 
 def _write(site: Site, backup_id: str, merge: _Merge, *, mirrored: bool = True) -> None:
@@ -162,7 +168,7 @@ def _write(site: Site, backup_id: str, merge: _Merge, *, mirrored: bool = True) 
     folder = site.settings.folder
     disk.prepare(folder)
     with metadata_file.lock(folder):
-        line = merge(metadata_file.find(folder, {backup_id}).lines.get(backup_id))
+        line = merge(line_of(folder, backup_id))
         if line is None:
             return
         backup_logs.owe(folder, backup_id)  # first: a crash in between must not leave the table behind

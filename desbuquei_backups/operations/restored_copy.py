@@ -21,6 +21,7 @@ from desbuquei_backups.operations.schema import ddl_by_label, label
 from desbuquei_backups.operations.scratch import Scratch, scratch_database
 from desbuquei_backups.operations.settings import RESTORE_URL
 from desbuquei_backups.operations.site import Site, naming
+from desbuquei_backups.operations.storing import tags_of
 from desbuquei_backups.postgres import connection as pg
 from desbuquei_backups.postgres import logical
 from desbuquei_backups.postgres.plain_dump import Found
@@ -57,9 +58,7 @@ def prove(site: Site, slot: Slot) -> Proof:
             proof.contents,
             proof.schema,
         )
-        proofs.keep(
-            site.bucket, recorded, {"backup-id": slot.backup_id, "tier": slot.tier, "database": manifest.database}
-        )
+        proofs.keep(site.bucket, recorded, tags_of(manifest, manifest.backup_id))
         records.change(site, slot.backup_id, **_recorded(proof))
     with suppress(Busy), replace(site, lock_wait_seconds=0).locked(slot.backup_id, "leaving of the disk"):
         leave_disk(site)  # where another run holds the lock, it does so itself

@@ -9,7 +9,7 @@ from desbuquei_backups.core.manifest import FileFacts, Manifest
 from desbuquei_backups.core.slots import Slot
 from desbuquei_backups.operations import records, verify
 from desbuquei_backups.operations.site import Site
-from desbuquei_backups.operations.whereabouts import faults_in_store, is_on_disk, stored_anywhere
+from desbuquei_backups.operations.whereabouts import faults_in_store, is_in_s3_alone, is_on_disk, stored_anywhere
 from desbuquei_backups.storage import catalog, disk
 
 
@@ -60,7 +60,7 @@ def _read_back(site: Site, manifest: Manifest) -> Sequence[FileFacts]:
     """
     folder = site.settings.folder
     again = "run the slot again: while it is open the dump is taken anew, and the bad file is set aside"
-    if not is_on_disk(folder, manifest) and (manifest.origin or site.policy.tier(manifest.tier).kept_on_disk is None):
+    if is_in_s3_alone(site, manifest):
         if wrong := faults_in_store(manifest, stored_anywhere(site, manifest)):
             raise IntegrityError("; ".join(wrong), remedy=again)
         return manifest.files

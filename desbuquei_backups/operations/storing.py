@@ -31,7 +31,7 @@ def store(site: Site, manifest: Manifest) -> dict[str, StoredObject | None]:
     there = {file.name: _copied(site, manifest, file) or _sent(site, manifest, file) for file in manifest.files}
     # Last: where a manifest is, all that it speaks of is.
     name = manifest_name(manifest.backup_id)
-    site.bucket.put_bytes(catalog.key_of(name), manifest.to_bytes(), tags=_tags(manifest, name))
+    site.bucket.put_bytes(catalog.key_of(name), manifest.to_bytes(), tags=tags_of(manifest, name))
     return dict(there)
 
 
@@ -63,7 +63,7 @@ def _copied(site: Site, manifest: Manifest, file: FileFacts) -> StoredObject | N
             sha256=file.sha256,
             parts_sha256=file.parts_sha256,
             storage_class=class_of(site, file) or StorageClass.STANDARD,
-            tags=_tags(manifest, file.name),
+            tags=tags_of(manifest, file.name),
             progress=site.progress.advance,
         )
     except (NotFound, IntegrityError, Frozen) as error:
@@ -111,12 +111,12 @@ def _sent(site: Site, manifest: Manifest, file: FileFacts) -> StoredObject:
             path,
             sha256=file.sha256,
             storage_class=class_of(site, file) or StorageClass.STANDARD,
-            tags=_tags(manifest, file.name),
+            tags=tags_of(manifest, file.name),
             progress=site.progress.advance,
         )
     with disk.disk_errors(path):
         content = path.read_bytes()
-    return site.bucket.put_bytes(key, content, tags=_tags(manifest, file.name))
+    return site.bucket.put_bytes(key, content, tags=tags_of(manifest, file.name))
 
 
 def _taken_for(file_name: str) -> Slot:
@@ -124,6 +124,7 @@ def _taken_for(file_name: str) -> Slot:
     return Slot.of_id(file_name.partition(".")[0])
 
 
-def _tags(manifest: Manifest, file_name: str) -> dict[str, str]:
+def tags_of(manifest: Manifest, file_name: str) -> dict[str, str]:
+    """The tags of a file's object: those of the backup that it is named after."""
     slot = _taken_for(file_name)
     return {"backup-id": slot.backup_id, "tier": slot.tier, "database": manifest.database}

@@ -39,22 +39,15 @@ def unchanged(site: Site, slot: Slot, connection: pg.Connection) -> Manifest | N
     if faults := _faults(site, last):
         _LOG.warning("nothing changed since %s, but it does not verify: %s", last.backup_id, "; ".join(faults))
         return None
-    return last.model_copy(
-        update={
-            "backup_id": slot.backup_id,
-            "tier": slot.tier,
-            "slot": slot.due,
-            "taken_at": row[0].astimezone(UTC),
-            "duration_seconds": round(time.monotonic() - begun, 3),
-            "stage_seconds": {},
-            "same_as": last.same_as or last.backup_id,
-            "copy_of": None,
-            "mark": now,
-            "operator": None,
-            "reason": None,
-            "sealed_at": None,
-            "previous_manifest_sha256": None,
-        }
+    return last.standing_for(
+        slot.backup_id,
+        slot.tier,
+        slot=slot.due,
+        taken_at=row[0].astimezone(UTC),
+        duration_seconds=round(time.monotonic() - begun, 3),
+        same_as=last.same_as or last.backup_id,
+        copy_of=None,
+        mark=now,
     )
 
 

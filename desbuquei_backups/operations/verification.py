@@ -8,7 +8,7 @@ from desbuquei_backups.core.manifest import Manifest, manifest_name
 from desbuquei_backups.core.slots import Slot
 from desbuquei_backups.operations import inventory, verify
 from desbuquei_backups.operations.site import Site, naming
-from desbuquei_backups.operations.whereabouts import faults_in_store, is_on_disk, stored
+from desbuquei_backups.operations.whereabouts import faults_in_store, is_in_s3_alone, stored
 from desbuquei_backups.storage import catalog
 from desbuquei_backups.storage.s3 import StoredObject
 
@@ -65,10 +65,7 @@ def _to_be_on_disk(site: Site, slot: Slot) -> bool:
         found = catalog.on_disk(site.settings.folder, slot.backup_id)
     except BackupError:
         return True
-    if found is None or is_on_disk(site.settings.folder, found.manifest):
-        return True
-    tier = site.policy.tiers.get(slot.tier)
-    return found.manifest.origin is None and (tier is None or tier.kept_on_disk is not None)
+    return found is None or not is_in_s3_alone(site, found.manifest)
 
 
 def verify_backup(site: Site, backup_id: str, *, remote: bool) -> Verified:
@@ -120,7 +117,7 @@ def _manifest(site: Site, tier: str, backup_id: str, *, remote: bool) -> Manifes
             raise NotFound("it is not archived in S3", remedy=f"desbuquei backup {tier} finishes what is missing")
         return archived
     found = catalog.on_disk(site.settings.folder, backup_id)
-    if found is None or not _to_be_on_disk(site, Slot.of_id(backup_id)):
+    if found is None or is_in_s3_alone(site, found.manifest):
         raise NotFound(
             f"it is not in {site.settings.folder}",
             remedy="its time on disk may be over, or its tier is kept in S3 alone: --remote verifies it there",

@@ -16,6 +16,14 @@ def is_on_disk(folder: Path, manifest: Manifest) -> bool:
     return any((folder / file.name).exists() for file in manifest.files)
 
 
+def is_in_s3_alone(site: Site, manifest: Manifest) -> bool:
+    """Whether none of its files is on disk and none need be: of copies, and of tiers that are kept in S3 alone."""
+    if is_on_disk(site.settings.folder, manifest):
+        return False
+    tier = site.policy.tiers.get(manifest.tier)
+    return manifest.origin is not None or (tier is not None and tier.kept_on_disk is None)
+
+
 def refuse_other_database(site: Site, manifest: Manifest) -> None:
     """ConfigurationError if a backup found under a slot's id is of another database than the one to be backed up."""
     wanted = parse(site.settings.database_url, setting=DATABASE_URL).get("dbname")

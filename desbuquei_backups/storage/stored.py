@@ -45,9 +45,13 @@ class StoredObject:
         """
         if (self.size, self.sha256) != (size, sha256):
             return False
-        if self.checksum is None or (parts_sha256 is None and "-" in self.checksum):
-            return True
-        return self.checksum in (parts_sha256, encoded(bytes.fromhex(sha256)))
+        wanted = self.due_checksum(sha256, parts_sha256)
+        return None in (self.checksum, wanted) or self.checksum == wanted
+
+    def due_checksum(self, sha256: str, parts_sha256: str | None) -> str | None:
+        """What its own checksum is if it is those bytes, stored whole or in parts as it was; None: not known."""
+        in_parts = self.checksum is not None and "-" in self.checksum
+        return parts_sha256 if in_parts else encoded(bytes.fromhex(sha256))
 
     def is_whole(self, file: FileFacts) -> bool:
         """Whether it is that file of a backup, as far as asking tells."""

@@ -10,7 +10,6 @@ from desbuquei_backups.core.tiers import Policy
 from desbuquei_backups.operations.archive import Archived
 from desbuquei_backups.operations.egress import Price
 from desbuquei_backups.operations.equal_copy import Proof
-from desbuquei_backups.storage.parts import encoded
 from desbuquei_backups.storage.s3 import StoredObject
 from desbuquei_backups.storage.stream import Checksums
 from desbuquei_backups.validation.judge import Judgement, judge
@@ -87,8 +86,7 @@ def checksums_match(manifest: Manifest, found: Mapping[str, Checksums | StoredOb
 
 def _in_store(file: FileFacts, there: StoredObject) -> list[Finding]:
     size, checksum = f"{file.name}: size", f"{file.name}: the store's own checksum"
-    whole = encoded(bytes.fromhex(file.sha256))
-    wanted = file.parts_sha256 if there.checksum and "-" in there.checksum else whole
+    wanted = there.due_checksum(file.sha256, file.parts_sha256)
     why = "not on disk, and the store tells no checksum: the restored copy reads it back from S3"
     return compare(
         {size: file.size, checksum: wanted},

@@ -1,18 +1,26 @@
 """What the operations' tests share: the look for losses, impatience with a store that is down."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 import psycopg
 import pytest
 
 from desbuquei_backups.storage.s3 import Bucket
-from desbuquei_backups_tests.conftest import Endpoints
+from desbuquei_backups_tests.conftest import Clock, Endpoints
 from desbuquei_backups_tests.operations.losses import Losses
+from desbuquei_backups_tests.operations.tiers import TOGETHER
 
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "3")
+
+
+@pytest.fixture
+def together(clock: Clock) -> None:
+    """Ten minutes after an instant at which five tiers are due."""
+    clock.now = TOGETHER + timedelta(minutes=10)
 
 
 @pytest.fixture

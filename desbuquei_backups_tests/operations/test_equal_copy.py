@@ -1,7 +1,6 @@
 """The proof of a promoted copy, and classes that nobody may read before they are thawed."""
 
 from collections.abc import Iterator
-from datetime import timedelta
 
 import psycopg
 import pytest
@@ -18,12 +17,9 @@ from desbuquei_backups.storage.s3 import Bucket
 from desbuquei_backups_tests.conftest import Clock, Endpoints, MakeSite
 from desbuquei_backups_tests.frozen import FrozenStore
 from desbuquei_backups_tests.operations.losses import line_of
-from desbuquei_backups_tests.operations.tiers import DAILY, MONTHLY, QUARTERLY, TOGETHER, WEEKLY, back_up, counted_dumps
+from desbuquei_backups_tests.operations.tiers import DAILY, MONTHLY, QUARTERLY, WEEKLY, back_up, counted_dumps
 
-
-@pytest.fixture(autouse=True)
-def _at_that_instant(clock: Clock) -> None:
-    clock.now = TOGETHER + timedelta(minutes=10)
+pytestmark = pytest.mark.usefixtures("together")
 
 
 @pytest.fixture

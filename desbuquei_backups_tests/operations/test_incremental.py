@@ -32,14 +32,24 @@ HOUR = timedelta(hours=1)
 NEXT, AFTER = (Slot("hourly", TOGETHER + hours * HOUR) for hours in (1, 2))
 
 
-@pytest.fixture(autouse=True)
-def _at_that_instant(clock: Clock) -> None:
-    clock.now = TOGETHER + timedelta(minutes=10)
+pytestmark = pytest.mark.usefixtures("together")
 
 
 def backed_up_later(site: Site, clock: Clock, slot: Slot) -> None:
     clock.now = slot.due + timedelta(minutes=10)
     back_up(site, slot)
+
+
+def fails_half_way(site: Site, slot: Slot, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dump whose rows were read, and that then fails."""
+
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("no roles")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("desbuquei_backups.operations.snapshot_dump.logical.globals_", broken)
+        with pytest.raises(RuntimeError):
+            fill(site, slot)
 
 
 def test_where_nothing_changed_a_manifest_names_the_objects_that_are_there(
@@ -244,13 +254,7 @@ def test_beyond_the_budget_an_unchanged_slot_is_filled(poor: Site, shop: psycopg
 def test_a_dump_that_failed_half_way_was_paid_for(
     site: Site, shop: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(*_: object, **__: object) -> None:
-        raise RuntimeError("no roles")
-
-    with monkeypatch.context() as patch:
-        patch.setattr("desbuquei_backups.operations.snapshot_dump.logical.globals_", broken)
-        with pytest.raises(RuntimeError):
-            fill(site, DAILY)
+    fails_half_way(site, DAILY, monkeypatch)
     failed = line_of(site, DAILY)
     assert failed["status"] == "failed"
     spent = failed["egress_bytes"]
@@ -334,14 +338,8 @@ def test_archiving_an_unchanged_hour_does_not_whitewash_the_backup_that_it_names
 def test_what_failed_attempts_have_read_does_not_count_as_the_size_of_a_dump(
     site: Site, shop: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(*_: object, **__: object) -> None:
-        raise RuntimeError("no roles")
-
-    with monkeypatch.context() as patch:
-        patch.setattr("desbuquei_backups.operations.snapshot_dump.logical.globals_", broken)
-        for _ in range(2):
-            with pytest.raises(RuntimeError):
-                fill(site, DAILY)
+    for _ in range(2):
+        fails_half_way(site, DAILY, monkeypatch)
     manifest = fill(site, DAILY).manifest
     spent = spent_so_far(records.lines(site.settings.folder), datetime.now(UTC))
     assert spent.dump_bytes == sum(file.plain_size for file in manifest.files)

@@ -37,10 +37,7 @@ from desbuquei_backups_tests.operations.tiers import (
     fill,
 )
 
-
-@pytest.fixture(autouse=True)
-def _at_that_instant(clock: Clock) -> None:
-    clock.now = TOGETHER + timedelta(minutes=10)
+pytestmark = pytest.mark.usefixtures("together")
 
 
 def everything_is_true(site: Site, *slots: Slot) -> None:
