@@ -2,11 +2,14 @@
 
 import calendar
 import re
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+
+_FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
 
 class Unit(StrEnum):
@@ -38,14 +41,22 @@ class Period(BaseModel):
 
     def before(self, instant: datetime) -> datetime:
         """The instant that lies this long before `instant`; a day that the month has not is its last one."""
+        return self._away(instant, -1)
+
+    def after(self, instant: datetime) -> datetime:
+        """The instant that lies this long after `instant`; a day that the month has not is its last one."""
+        return self._away(instant, 1)
+
+    def _away(self, instant: datetime, sign: int) -> datetime:
         months = {Unit.MONTH: 1, Unit.YEAR: 12}.get(self.unit)
-        if months is None:
-            return instant - self.timedelta
-        year, month = divmod(instant.year * 12 + instant.month - 1 - self.count * months, 12)
-        if year < 1:
-            return datetime.min.replace(tzinfo=instant.tzinfo)
-        day = min(instant.day, calendar.monthrange(year, month + 1)[1])
-        return instant.replace(year=year, month=month + 1, day=day)
+        try:
+            if months is None:
+                return instant + sign * self.timedelta
+            year, month = divmod(instant.year * 12 + instant.month - 1 + sign * self.count * months, 12)
+            day = min(instant.day, calendar.monthrange(year, month + 1)[1])
+            return instant.replace(year=year, month=month + 1, day=day)
+        except (ValueError, OverflowError):  # before the year 1, or after 9999
+            return _FIRST if sign < 0 else _LAST
 
 
 def _period(value: object) -> object:
@@ -64,6 +75,18 @@ def _duration(value: object) -> object:
 
 Retention = Annotated[Period, BeforeValidator(_period)]
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
+
+
+def _rate(value: object) -> object:
+    units = {"kB": 1_000, "MB": 1_000_000, "GB": 1_000_000_000}
+    match = re.fullmatch(r"(\d+(?:\.\d+)?) (kB|MB|GB)/s", value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError('write a number and a unit, like "20 MB/s"')
+    return int(float(match[1]) * units[match[2]])
+
+
+# Bytes per second.
+Rate = Annotated[int, BeforeValidator(_rate), Field(gt=0)]
 
 
 def in_words(length: timedelta) -> str:

@@ -23,11 +23,21 @@ from pydantic import (
 )
 
 from desbuquei_backups.core.errors import ConfigurationError
-from desbuquei_backups.core.periods import Duration, Retention
+from desbuquei_backups.core.periods import Duration, Rate, Retention
 from desbuquei_backups.core.slots import due_before, falls_due, last_due
 
 # Asset keys, prefixes and folders of other things than tiers.
-_RESERVED = {"audit_report", "base_backup", "probe", "recovery_drill", "rejected", "retention", "source", "wal"}
+_RESERVED = {
+    "audit_report",
+    "base_backup",
+    "evidence",
+    "probe",
+    "recovery_drill",
+    "rejected",
+    "retention",
+    "source",
+    "wal",
+}
 _COUNTED_FROM = datetime(2026, 1, 1, tzinfo=UTC)
 # How many due times are looked at to see whether one tier is due whenever another is.
 _COMPARED = 100
@@ -46,6 +56,21 @@ class StorageClass(StrEnum):
     def frozen(self) -> bool:
         """Whether an object of this class cannot be read before it was thawed, which takes hours."""
         return self in (StorageClass.GLACIER, StorageClass.DEEP_ARCHIVE)
+
+    @property
+    def least_billed(self) -> int:
+        """The bytes that an object of this class is billed as, if it is smaller.
+
+        https://aws.amazon.com/s3/storage-classes/: the infrequent-access classes bill 128 KiB at least.
+        """
+        return 128 * 1024 if self in (StorageClass.STANDARD_IA, StorageClass.GLACIER_IR) else 0
+
+
+class LockMode(StrEnum):
+    """Who may delete a locked object before its time: a person with a permission of their own, or nobody at all."""
+
+    GOVERNANCE = "governance"
+    COMPLIANCE = "compliance"
 
 
 class Takes(StrEnum):
@@ -86,6 +111,7 @@ class Tier(BaseModel):
     kept_in_s3: Retention
     never_fewer_than: int = Field(ge=0)
     storage_class: StorageClass
+    object_lock: LockMode | None = None
 
     @field_validator("cron")
     @classmethod
@@ -126,6 +152,10 @@ class Policy(BaseModel):
     recovery_time_objective: Duration
     lock_timeout: Duration
     max_monthly_egress_gb: float = Field(default=200, gt=0, allow_inf_nan=False)
+    max_bandwidth: Rate | None = None
+    kms_key: str | None = Field(default=None, min_length=1)
+    evidence_kept: Retention = Field(default="7 years", validate_default=True)
+    evidence_lock: LockMode | None = None
     tiers: Mapping[TierName, Tier] = Field(min_length=1)
 
     def tier(self, name: str) -> Tier:

@@ -38,12 +38,14 @@ def store(site: Site, manifest: Manifest) -> dict[str, StoredObject | None]:
 def class_of(site: Site, file: FileFacts) -> StorageClass | None:
     """The class that a file's object has: that of the tier it was taken for; None if the policy no longer has it.
 
-    What is small is always in STANDARD.
+    What is read often is always in STANDARD, and so is what is smaller than what the tier's class bills at least.
     """
     if file.role is not Role.DUMP:
         return StorageClass.STANDARD
     tier = site.policy.tiers.get(_taken_for(file.name).tier)
-    return tier.storage_class if tier is not None else None
+    if tier is None:
+        return None
+    return tier.storage_class if file.size >= tier.storage_class.least_billed else StorageClass.STANDARD
 
 
 def _copied(site: Site, manifest: Manifest, file: FileFacts) -> StoredObject | None:

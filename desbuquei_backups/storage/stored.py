@@ -1,11 +1,14 @@
 """An object as the store describes it."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 from desbuquei_backups.core.manifest import FileFacts
-from desbuquei_backups.core.tiers import StorageClass
+from desbuquei_backups.core.tiers import LockMode, StorageClass
 from desbuquei_backups.storage.parts import encoded
 
 
@@ -20,7 +23,8 @@ class OtherClass:
 class StoredObject:
     """An object as the store describes it (HEAD). `checksum` is S3's SHA-256: of the parts' digests if it has parts.
 
-    `thawed`: a readable copy of a frozen object is there for some days.
+    `thawed`: a readable copy of a frozen object is there, until `thawed_until`; `thawing`: it was asked for, and is not
+    there yet. `lock_mode`, `locked_until` and `legal_hold` are Object Lock's; instants are aware UTC.
     """
 
     uri: str
@@ -32,6 +36,11 @@ class StoredObject:
     encryption: str | None
     version_id: str | None
     thawed: bool = False
+    thawing: bool = False
+    thawed_until: datetime | None = None
+    lock_mode: LockMode | None = None
+    locked_until: datetime | None = None
+    legal_hold: bool = False
 
     @property
     def frozen(self) -> bool:
@@ -69,8 +78,19 @@ def described(uri: str, answer: Mapping[str, Any]) -> StoredObject:
         storage_class=_class(answer.get("StorageClass", "STANDARD")),
         encryption=answer.get("ServerSideEncryption"),
         version_id=answer.get("VersionId"),
-        thawed='ongoing-request="false"' in answer.get("Restore", ""),
+        thawed='ongoing-request="false"' in (restore := answer.get("Restore", "")),
+        thawing='ongoing-request="true"' in restore,
+        thawed_until=_expiry(restore),
+        lock_mode=LockMode(mode.lower()) if (mode := answer.get("ObjectLockMode")) else None,
+        locked_until=answer.get("ObjectLockRetainUntilDate"),
+        legal_hold=answer.get("ObjectLockLegalHoldStatus") == "ON",
     )
+
+
+def _expiry(restore: str) -> datetime | None:
+    """Until when the readable copy of a thawed object is there, from the header x-amz-restore."""
+    told = re.search(r'expiry-date="([^"]+)"', restore)
+    return parsedate_to_datetime(told[1]) if told else None
 
 
 def _class(name: str) -> StorageClass | OtherClass:
