@@ -6,12 +6,14 @@ from collections.abc import Iterator
 import pytest
 
 from desbuquei_backups.core.errors import DiskError, IntegrityError, NotFound, StoreRefused, StoreUnreachable
+from desbuquei_backups.core.manifest import FileFacts, Role
 from desbuquei_backups.core.tiers import StorageClass
 from desbuquei_backups.operations import records
 from desbuquei_backups.operations.archive import archive
 from desbuquei_backups.operations.dump import take_dump
 from desbuquei_backups.operations.seal import seal
 from desbuquei_backups.operations.settings import S3_URL
+from desbuquei_backups.operations.storing import class_of
 from desbuquei_backups.storage import catalog
 from desbuquei_backups_tests.fakes import free_port
 from desbuquei_backups_tests.faults import FaultyStore, _Fault, completions, parts
@@ -45,16 +47,43 @@ def test_every_file_is_archived_in_its_class_encrypted_and_the_manifest_last(sea
     for file in archived.files:
         assert file.whole
         assert file.stored.encryption == "AES256"
-        dump = file.name.endswith("020000.sql.gz")
-        assert file.stored.storage_class is (StorageClass.STANDARD_IA if dump else StorageClass.STANDARD)
+        assert file.stored.storage_class is StorageClass.STANDARD  # smaller than what STANDARD_IA bills at least
     names = [f"{slot.backup_id}.{end}" for end in ("database.sql.gz", "globals.sql.gz", "manifest.json", "sql.gz")]
     assert sorted(bucket.keys("daily/")) == [f"daily/{name}" for name in names]
     manifest = bucket.head(f"daily/{slot.backup_id}.manifest.json")
     assert (manifest.storage_class, manifest.encryption) == (StorageClass.STANDARD, "AES256")
     assert catalog.in_bucket(bucket, "daily", slot.backup_id) == archived.manifest
     line = line_of(sealed, slot)
-    assert (line["s3_uri"], line["storage_class"]) == (archived.dump_uri, "STANDARD_IA")
+    assert (line["s3_uri"], line["storage_class"]) == (archived.dump_uri, "STANDARD")
     assert line["s3_uri"] == bucket.uri(f"daily/{slot.backup_id}.sql.gz")
+
+
+@pytest.mark.usefixtures("big")
+def test_a_dump_as_large_as_its_class_bills_is_stored_in_it(site, slot) -> None:
+    take_dump(site, slot)
+    seal(site, slot)
+    classes = {
+        file.name.removeprefix(f"{slot.backup_id}."): file.stored.storage_class for file in archive(site, slot).files
+    }
+    small = dict.fromkeys(("globals.sql.gz", "database.sql.gz"), StorageClass.STANDARD)
+    assert classes == {"sql.gz": StorageClass.STANDARD_IA, **small}
+    assert line_of(site, slot)["storage_class"] == "STANDARD_IA"
+
+
+@pytest.mark.parametrize(
+    ("tier", "size", "stored_as"),
+    [
+        ("daily", 128 * 1024 - 1, StorageClass.STANDARD),
+        ("daily", 128 * 1024, StorageClass.STANDARD_IA),
+        ("monthly", 128 * 1024 - 1, StorageClass.STANDARD),
+        ("monthly", 128 * 1024, StorageClass.GLACIER_IR),
+        ("quarterly", 1, StorageClass.DEEP_ARCHIVE),
+        ("gone", 1_000_000, None),
+    ],
+)
+def test_small_objects_are_in_no_class_that_bills_them_as_large_ones(site, tier, size, stored_as) -> None:
+    name = f"{tier}-2026-01-01-020000.sql.gz"
+    assert class_of(site, FileFacts(name=name, role=Role.DUMP, size=size, plain_size=1, md5="", sha256="")) is stored_as
 
 
 def test_a_second_run_compares_and_sends_nothing(sealed, slot) -> None:

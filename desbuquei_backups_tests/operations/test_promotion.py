@@ -17,6 +17,7 @@ from desbuquei_backups.operations.restored_copy import prove
 from desbuquei_backups.operations.seal import seal
 from desbuquei_backups.operations.site import Site
 from desbuquei_backups.operations.status import status
+from desbuquei_backups.operations.storing import class_of
 from desbuquei_backups.operations.verify import faults_in_bucket
 from desbuquei_backups.storage import catalog
 from desbuquei_backups.storage.s3 import Bucket
@@ -50,9 +51,9 @@ def everything_is_true(site: Site, *slots: Slot) -> None:
         assert faults_in_bucket(site.bucket, manifest) == []
         there = site.bucket.head(catalog.key_of(manifest.dump.name))
         assert there is not None
-        assert there.storage_class is site.tier(slot).storage_class
+        assert there.storage_class is class_of(site, manifest.dump)
         assert line_of(site, slot)["status"] == "success"
-        assert line_of(site, slot)["storage_class"] == site.tier(slot).storage_class.value
+        assert line_of(site, slot)["storage_class"] == there.storage_class.value
         shas.add(manifest.dump.sha256)
     assert len(shas) == 1
     assert unfinished(site.bucket) == []

@@ -56,7 +56,7 @@ def test_the_line_of_a_backup_has_every_field_of_the_contract(site, shop, slot, 
         "checksum_md5": manifest.dump.md5,
         "checksum_sha256": manifest.dump.sha256,
         "s3_uri": bucket.uri("daily/daily-2026-02-02-020000.sql.gz"),
-        "storage_class": "STANDARD_IA",
+        "storage_class": "STANDARD",
         "recovery_tested": True,
         "duration_seconds": 0,
         "copy_of": None,
@@ -184,7 +184,7 @@ def in_the_file(site, slot) -> tuple:
 def test_a_dump_taken_again_is_neither_archived_nor_proven(site, shop, slot, bucket) -> None:
     chain(site, slot)
     first = in_the_file(site, slot)
-    assert first[5:8] == (bucket.uri(f"daily/{slot.backup_id}.sql.gz"), "STANDARD_IA", True)
+    assert first[5:8] == (bucket.uri(f"daily/{slot.backup_id}.sql.gz"), "STANDARD", True)
     for key in list(bucket.keys("daily/")):
         bucket.delete(key)
     spoil(site.settings.folder / f"{slot.backup_id}.sql.gz", lambda data: data[:-9])
