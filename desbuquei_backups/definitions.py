@@ -22,7 +22,12 @@ def job_name(database: str, tier: str) -> str:
 
 
 def build(
-    policy: Policy, since: datetime, *, retry_delay: float = RETRY_DELAY_SECONDS, scheduled: bool = True
+    policy: Policy,
+    since: datetime,
+    *,
+    retry_delay: float = RETRY_DELAY_SECONDS,
+    scheduled: bool = True,
+    second_place: bool = False,
 ) -> dg.Definitions:
     """The definitions of one policy, protected since that instant; schedules run from the start if `scheduled`."""
     status = dg.DefaultScheduleStatus.RUNNING if scheduled else dg.DefaultScheduleStatus.STOPPED
@@ -31,7 +36,8 @@ def build(
     # At one instant, the tier that the others are promoted from goes first: it proves the dump that they take over.
     priority = Counter(policy.promoted_from(name) for name in policy.tiers)
     for name in policy.tiers:
-        chain = tier_assets(policy, name, slots_of(policy, name, since), retry_delay=retry_delay)
+        slots = slots_of(policy, name, since)
+        chain = tier_assets(policy, name, slots, retry_delay=retry_delay, second_place=second_place)
         job = dg.define_asset_job(
             job_name(policy.database, name),
             selection=dg.AssetSelection.assets(*chain),
@@ -57,4 +63,5 @@ def defs() -> dg.Definitions:
     """From the environment's policy."""
     settings = from_environment(os.environ)
     scheduled = os.environ.get("DESBUQUEI_SCHEDULES") != "off"
-    return build(settings.policy, protected_since(settings, datetime.now(UTC)), scheduled=scheduled)
+    since = protected_since(settings, datetime.now(UTC))
+    return build(settings.policy, since, scheduled=scheduled, second_place=settings.second is not None)

@@ -169,6 +169,7 @@ def make_site(endpoints: Endpoints, tmp_path: Path, bucket_url: str, clock: Cloc
             home=tmp_path,
             urls={name: url for name, url in urls.items() if url},
             aws={**endpoints.aws, **changed.pop("aws", {})},
+            second_aws=changed.pop("second_aws", {}),
         )
         return Site(settings, now=clock, **{"lock_wait_seconds": 0.5, **changed})
 

@@ -26,9 +26,10 @@ _AT_ONCE = 500  # lines are printed in portions: there may be 100,000
 @click.command()
 @click.option("--tier", metavar="T", help="Only this tier's.")
 @click.option("--remote", is_flag=True, help="From the bucket's manifests alone: needs no backup folder.")
+@click.option("--second", is_flag=True, help="The same from the second place's bucket.")
 @click.option("--limit", type=click.IntRange(0), help=f"Only the newest N; 0: all. {_SHOWN}, or with --json all.")
 @json_option
-def command(*, tier: str | None, remote: bool, limit: int | None, as_json: bool) -> int:
+def command(*, tier: str | None, remote: bool, second: bool, limit: int | None, as_json: bool) -> int:
     """List the backups, newest first, the attempts that failed, and the slots left out.
 
     Without --remote: what the backup folder and its records say; S3 is not asked. With it: what is in the bucket, of
@@ -40,8 +41,8 @@ def command(*, tier: str | None, remote: bool, limit: int | None, as_json: bool)
     most = None if limit == 0 else limit if limit is not None else None if as_json else _SHOWN
     read = None if limit == 0 else limit if limit is not None else _SHOWN
     with open_site(bars=False) as site:
-        look = inventory.remote if remote else inventory.local
-        listing = look(site, [tier] if tier else None, most, read=read)
+        look = inventory.remote if remote or second else inventory.local
+        listing = look(site.at_second_place if second else site, [tier] if tier else None, most, read=read)
         if tier and not listing.total:
             site.policy.tier(tier)
     if as_json:

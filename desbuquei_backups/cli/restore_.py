@@ -38,7 +38,8 @@ _SHOWN = 20
     type=click.Choice([place.value for place in Place]),
     default=Place.S3.value,
     show_default=True,
-    help="s3 needs nothing but the bucket and credentials; disk needs no S3, and verifies checksums first.",
+    help="s3, or second for the second place, needs nothing but the bucket and credentials; disk needs no S3, and "
+    "verifies checksums first.",
 )
 @click.option(
     "--table",

@@ -18,8 +18,11 @@ if TYPE_CHECKING:
 @click.option("--latest", metavar="T", help="The newest backup of this tier.")
 @click.option("--all", "everything", is_flag=True, help="All backups there are.")
 @click.option("--remote", is_flag=True, help="The copies in S3, read back whole, instead of those on disk.")
+@click.option("--second", is_flag=True, help="The copies in the second place, read back whole.")
 @json_option
-def command(*, backup_ids: tuple[str, ...], latest: str | None, everything: bool, remote: bool, as_json: bool) -> int:
+def command(
+    *, backup_ids: tuple[str, ...], latest: str | None, everything: bool, remote: bool, second: bool, as_json: bool
+) -> int:
     """Recompute every checksum, test every archive, count the rows inside, and compare with the manifest.
 
     Exit status 1 if anything is not as it was.
@@ -28,7 +31,8 @@ def command(*, backup_ids: tuple[str, ...], latest: str | None, everything: bool
 
     if sum([bool(backup_ids), bool(latest), everything]) != 1:
         raise click.UsageError("name backups, or a tier with --latest, or --all")
-    with open_site() as site:
+    with open_site() as opened:
+        site, remote = (opened.at_second_place, True) if second else (opened, remote)
         ids = list(backup_ids) or chosen(site, latest=latest, remote=remote)
         done = [verify_backup(site, backup_id, remote=remote) for backup_id in ids]
     if as_json:

@@ -109,6 +109,7 @@ class Tier(BaseModel):
     takes: Takes = Takes.FULL
     kept_on_disk: Retention | None = None
     kept_in_s3: Retention
+    kept_in_second_place: Retention | None = None
     never_fewer_than: int = Field(ge=0)
     storage_class: StorageClass
     object_lock: LockMode | None = None

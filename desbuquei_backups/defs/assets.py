@@ -47,9 +47,12 @@ def source(database: str) -> dg.AssetSpec:
 
 
 def tier_assets(
-    policy: Policy, tier: str, slots: dg.PartitionsDefinition[Any], *, retry_delay: float
+    policy: Policy, tier: str, slots: dg.PartitionsDefinition[Any], *, retry_delay: float, second_place: bool
 ) -> list[dg.AssetsDefinition]:
-    """The four assets of one tier, partitioned by its slots; each can be run again and finishes what is missing."""
+    """The assets of one tier, partitioned by its slots; each can be run again and finishes what is missing.
+
+    They are four, and where there is a second place, five.
+    """
     database, takes = policy.database, policy.tier(tier).takes
     promoted_from = policy.promoted_from(tier)
     common: Mapping[str, Any] = {
@@ -155,4 +158,23 @@ def tier_assets(
         """
         yield from steps.restored_copy(context, backups, tier)
 
-    return [dump, checksum_manifest, s3_archive, restored_copy]
+    if not second_place:
+        return [dump, checksum_manifest, s3_archive, restored_copy]
+
+    @dg.asset(
+        **common,
+        deps=[dg.AssetDep([database, tier, "s3_archive"]), *after("second_archive")],
+        kinds={"s3"},
+        check_specs=specs(
+            "second_archive", checks.ARCHIVE_MATCHES_MANIFEST, checks.ARCHIVE_IS_ENCRYPTED, blocking=False
+        ),
+    )
+    def second_archive(context: dg.AssetExecutionContext, backups: Backups) -> steps.Steps:
+        """The backup in the second place: another region, account or provider, with a retention of its own.
+
+        Copied by the store itself where it can, else sent from disk or from the first place. What fails here keeps
+        nothing from being proven.
+        """
+        yield from steps.second_archive(context, backups, tier)
+
+    return [dump, checksum_manifest, s3_archive, restored_copy, second_archive]

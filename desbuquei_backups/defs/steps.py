@@ -1,6 +1,6 @@
 """What each asset of a tier does: one operation, its metadata, its checks, and errors that say whether to retry."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import dagster as dg
@@ -20,12 +20,13 @@ from desbuquei_backups.defs.rendering import (
 )
 from desbuquei_backups.defs.resources import Backups
 from desbuquei_backups.operations import verify
-from desbuquei_backups.operations.archive import archive
+from desbuquei_backups.operations.archive import Archived, archive
 from desbuquei_backups.operations.asked import Asked
 from desbuquei_backups.operations.dump import Skipped, take_dump
 from desbuquei_backups.operations.egress import price
 from desbuquei_backups.operations.restored_copy import prove
 from desbuquei_backups.operations.seal import seal
+from desbuquei_backups.operations.second_place import archive_in_second_place
 from desbuquei_backups.operations.site import Site
 from desbuquei_backups.operations.whereabouts import stored_anywhere
 from desbuquei_backups.validation import checks
@@ -81,9 +82,20 @@ def checksum_manifest(context: dg.AssetExecutionContext, backups: Backups, tier:
 
 def s3_archive(context: dg.AssetExecutionContext, backups: Backups, tier: str) -> Steps:
     """Store what is missing, and compare all of it."""
+    yield from _archived(context, backups, tier, archive)
+
+
+def second_archive(context: dg.AssetExecutionContext, backups: Backups, tier: str) -> Steps:
+    """The same in the second place."""
+    yield from _archived(context, backups, tier, archive_in_second_place)
+
+
+def _archived(
+    context: dg.AssetExecutionContext, backups: Backups, tier: str, store: Callable[[Site, Slot], Archived]
+) -> Steps:
     with opened(context, backups, tier) as (site, slot):
         try:
-            archived = archive(site, slot)
+            archived = store(site, slot)
         except BackupError as error:
             yield from untrue(error, checks.ARCHIVE_MATCHES_MANIFEST)
             raise failure(error) from None

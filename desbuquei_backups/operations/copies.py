@@ -23,6 +23,7 @@ class Place(StrEnum):
     """Where a copy lies."""
 
     S3 = "s3"
+    SECOND = "second"
     DISK = "disk"
 
 
@@ -43,14 +44,16 @@ class Copy:
 
 
 def find_copy(site: Site, backup_id: str, place: Place) -> Copy:
-    """The copy in S3, which needs nothing but the bucket; or the one on disk, its checksums recomputed first.
+    """The copy in S3, at either place, which needs nothing but the bucket; or the one on disk, read and compared first.
 
     NotFound if it is not there; IntegrityError if a file on disk is not what the manifest says.
     """
-    return _in_s3(site, backup_id) if place is Place.S3 else _on_disk(site, backup_id)
+    if place is Place.DISK:
+        return _on_disk(site, backup_id)
+    return _in_s3(site if place is Place.S3 else site.at_second_place, backup_id, place)
 
 
-def _in_s3(site: Site, backup_id: str) -> Copy:
+def _in_s3(site: Site, backup_id: str, place: Place) -> Copy:
     tier = Slot.of_id(backup_id).tier
     site.progress.stage("fetching the manifest")
     manifest = catalog.in_bucket(site.bucket, tier, backup_id)
@@ -62,9 +65,7 @@ def _in_s3(site: Site, backup_id: str) -> Copy:
     found = site.bucket.head(key_of(manifest.dump.name))
     if found is not None and found.frozen:
         raise Frozen(f"{found.uri} is in {found.storage_class.value}", remedy=THAW)
-    return Copy(
-        manifest, Place.S3, lambda role, progress: read_archived(site.bucket, manifest, role, progress=progress)
-    )
+    return Copy(manifest, place, lambda role, progress: read_archived(site.bucket, manifest, role, progress=progress))
 
 
 def _on_disk(site: Site, backup_id: str) -> Copy:

@@ -28,7 +28,7 @@ from desbuquei_backups.postgres.plain_dump import Found
 from desbuquei_backups.postgres.programs import Programs, choose
 from desbuquei_backups.storage import catalog, disk
 
-_PLACES = {Place.S3: "S3", Place.DISK: "disk"}
+_PLACES = {Place.S3: "S3", Place.SECOND: "the second place", Place.DISK: "disk"}
 PROPERTIES = "DATABASE PROPERTIES"
 
 

@@ -1,7 +1,7 @@
 """The settings, from the environment: one that is lost is an error, never a default that backs up something else."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from desbuquei_backups.core.errors import ConfigurationError
@@ -11,24 +11,36 @@ EMBEDDED = "embedded"
 DATABASE_URL = "DESBUQUEI_DATABASE_URL"
 S3_URL = "DESBUQUEI_S3_URL"
 RESTORE_URL = "DESBUQUEI_RESTORE_URL"
+SECOND_S3_URL = "DESBUQUEI_SECOND_S3_URL"
 
 URLS = (DATABASE_URL, S3_URL, RESTORE_URL)
 _MEANING = {
     DATABASE_URL: "the database to back up, like postgresql://role@host:5432/name?sslmode=verify-full",
     S3_URL: "the bucket, like s3://desbuquei-backups",
+    SECOND_S3_URL: "a bucket elsewhere, like s3://desbuquei-backups-elsewhere",
     RESTORE_URL: "the server for restored copies, like postgresql://postgres@host:5432/postgres",
 }
 
 
+# What reaches the second place: DESBUQUEI_SECOND_AWS_REGION and so on; what is unset is as for the first.
+_SECOND = "DESBUQUEI_SECOND_"
+_AWS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_REGION", "AWS_ENDPOINT_URL_S3")
+_ANOTHER_ACCOUNT = {"AWS_ACCESS_KEY_ID", "AWS_ENDPOINT_URL_S3"}
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Where everything is. URLs may hold passwords and are never shown; `aws` overrides boto3's own environment."""
+    """Where everything is. URLs may hold passwords and are never shown; `aws` overrides boto3's own environment.
+
+    `second_aws`: what reaches the second place and is not as for the first.
+    """
 
     policy: Policy
     backup_dir: Path
     home: Path
     urls: Mapping[str, str] = field(repr=False)
     aws: Mapping[str, str] = field(default_factory=dict, repr=False)
+    second_aws: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def url(self, name: str) -> str:
         """The URL of that setting; ConfigurationError if it is unset."""
@@ -52,6 +64,37 @@ class Settings:
         return self.url(RESTORE_URL)
 
     @property
+    def second_is_same_account(self) -> bool:
+        """Whether the second place is reached as the first is, so that the store itself can copy between them."""
+        return not _ANOTHER_ACCOUNT & self.second_aws.keys()
+
+    @property
+    def second(self) -> "Settings | None":
+        """The settings with the second place as the only one, and what is kept there; None if there is none.
+
+        ConfigurationError if it is the first one.
+        """
+        url = self.urls.get(SECOND_S3_URL)
+        if not url:
+            return None
+        if url.rstrip("/") == self.urls.get(S3_URL, "").rstrip("/") and self.second_is_same_account:
+            raise ConfigurationError(
+                f"{SECOND_S3_URL} is the same place as {S3_URL}",
+                remedy="name a bucket in another region, account or provider, or leave it out",
+            )
+        tiers = {
+            name: tier.model_copy(update={"kept_in_s3": tier.kept_in_second_place or tier.kept_in_s3})
+            for name, tier in self.policy.tiers.items()
+        }
+        return replace(
+            self,
+            policy=self.policy.model_copy(update={"tiers": tiers}),
+            urls={name: other for name, other in self.urls.items() if name != SECOND_S3_URL} | {S3_URL: url},
+            aws={**self.aws, **self.second_aws},
+            second_aws={},
+        )
+
+    @property
     def folder(self) -> Path:
         """Where this database's files are."""
         return self.backup_dir
@@ -70,4 +113,5 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         backup_dir=Path(given).absolute() if given else folder,
         home=home,
         urls=urls,
+        second_aws={name: value for name in _AWS if (value := environment.get(f"{_SECOND}{name}"))},
     )

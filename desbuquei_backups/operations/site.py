@@ -2,15 +2,15 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 
-from desbuquei_backups.core.errors import BackupError
+from desbuquei_backups.core.errors import BackupError, ConfigurationError
 from desbuquei_backups.core.slots import Slot, SlotState, last_due, state
 from desbuquei_backups.core.tiers import Policy, Tier
 from desbuquei_backups.operations.progress import Progress, Silent
-from desbuquei_backups.operations.settings import Settings
+from desbuquei_backups.operations.settings import SECOND_S3_URL, Settings
 from desbuquei_backups.storage import disk
 from desbuquei_backups.storage.s3 import Bucket
 
@@ -23,12 +23,16 @@ def utc_now() -> datetime:
 
 @dataclass(frozen=True)
 class Site:
-    """One database's backups. `now` is passed in so that a test can move it; `lock_wait_seconds` bounds the wait."""
+    """One database's backups. `now` is passed in so that a test can move it; `lock_wait_seconds` bounds the wait.
+
+    `first`: of a site at the second place, the one at the first.
+    """
 
     settings: Settings
     now: Callable[[], datetime] = utc_now
     progress: Progress = field(default_factory=Silent)
     lock_wait_seconds: float = _LOCK_WAIT_SECONDS
+    first: "Site | None" = None
 
     @property
     def policy(self) -> Policy:
@@ -37,6 +41,21 @@ class Site:
     @cached_property
     def bucket(self) -> Bucket:
         return Bucket(self.settings.s3_url, self.settings.aws)
+
+    @cached_property
+    def second(self) -> "Site | None":
+        """The same with its bucket at the second place; None if there is none."""
+        settings = self.settings.second
+        return None if settings is None else replace(self, settings=settings, first=self)
+
+    @property
+    def at_second_place(self) -> "Site":
+        """The same; ConfigurationError if there is no second place."""
+        if self.second is None:
+            raise ConfigurationError(
+                f"there is no second place: {SECOND_S3_URL} is not set", remedy=f"set {SECOND_S3_URL} to a bucket"
+            )
+        return self.second
 
     def tier(self, slot: Slot) -> Tier:
         return self.policy.tier(slot.tier)

@@ -90,6 +90,7 @@ class Bucket:
         source_key: str,
         source: StoredObject,
         *,
+        of: "Bucket | None" = None,
         sha256: str,
         parts_sha256: str | None,
         storage_class: StorageClass,
@@ -98,6 +99,8 @@ class Bucket:
     ) -> StoredObject:
         """Store a copy of the object at `source_key`, as `source` describes it, under another key: see `put_file`.
 
+        It is in the bucket `of`, this one if that is left out; another one must be reached with the same credentials.
+
         The store copies, and computes the checksum of what it copied. IntegrityError if that is not `parts_sha256`, or
         if the source is another object by now: nothing is stored then; Frozen if it must be thawed first.
         """
@@ -105,7 +108,7 @@ class Bucket:
             key,
             source.size,
             parts_sha256,
-            lambda upload: upload.copy(self._key(source_key), source, parts_sha256, progress),
+            lambda upload: upload.copy((of or self).where(source_key), source, parts_sha256, progress),
             sha256,
             storage_class,
             tags,
@@ -235,6 +238,10 @@ class Bucket:
         Says how many. Call it under the lock. `now` is the store's own clock if it is left out.
         """
         return abort_abandoned(self.client, self.name, self._key(key), now=now)
+
+    def where(self, key: str) -> tuple[str, str]:
+        """The bucket's name and the whole key."""
+        return self.name, self._key(key)
 
     def _key(self, key: str) -> str:
         return f"{self.prefix}/{key}" if self.prefix else key

@@ -39,6 +39,7 @@ def make_client(environment: Mapping[str, str], *, connections: int) -> "S3Clien
                 config=config,
                 aws_access_key_id=environment.get("AWS_ACCESS_KEY_ID"),
                 aws_secret_access_key=environment.get("AWS_SECRET_ACCESS_KEY"),
+                aws_session_token=environment.get("AWS_SESSION_TOKEN"),
                 endpoint_url=environment.get("AWS_ENDPOINT_URL_S3"),
                 region_name=environment.get("AWS_REGION"),
             )

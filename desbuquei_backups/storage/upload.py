@@ -73,13 +73,19 @@ class Upload:
                 remedy="run the slot again: what is open is taken anew, and the altered file is set aside",
             )
 
-    def copy(self, key: str, source: StoredObject, parts_sha256: str | None, progress: Callable[[int], None]) -> None:
-        """Take all parts from the object `source` at `key`, within the store: no byte comes here.
+    def copy(
+        self,
+        where: tuple[str, str],
+        source: StoredObject,
+        parts_sha256: str | None,
+        progress: Callable[[int], None],
+    ) -> None:
+        """Take all parts from the object `source` in that bucket, at that key, within the store: no byte comes here.
 
         IntegrityError if it is another object by now, or if the store computes another checksum of it than
         `parts_sha256`; NotFound; Frozen.
         """
-        where: Any = {"Bucket": self._bucket, "Key": key}
+        copied: Any = dict(zip(("Bucket", "Key"), where, strict=True))
         cut = list(ranges(source.size))
 
         def part(number: int, start: int, end: int) -> _Part:
@@ -87,7 +93,7 @@ class Upload:
             asked: Any = {"CopySourceRange": f"bytes={start}-{end - 1}"} if len(cut) > 1 else {}
             with store_errors(f"copying {source.uri}"):
                 answer = self._client.upload_part_copy(
-                    **self._where, PartNumber=number, CopySource=where, CopySourceIfMatch=f'"{source.etag}"', **asked
+                    **self._where, PartNumber=number, CopySource=copied, CopySourceIfMatch=f'"{source.etag}"', **asked
                 )["CopyPartResult"]
             progress(end - start)
             told = {"ChecksumSHA256": answer["ChecksumSHA256"]} if "ChecksumSHA256" in answer else {}
