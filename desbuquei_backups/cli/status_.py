@@ -62,6 +62,8 @@ def _print(found: "Status") -> None:
         if tier.missed:
             more = f" and {len(tier.missed) - _SHOWN} more" if len(tier.missed) > _SHOWN else ""
             out.print(f"missed, {tier.tier}: {', '.join(tier.missed[:_SHOWN])}{more}")
+    if found.second_place is not None:
+        out.print(f"second place: {escape(found.second_place.said())}")
     if found.disk is not None:
         colour = "yellow" if found.disk.full else "default"
         free = shown.size(found.disk.free)
@@ -88,6 +90,13 @@ def _document(found: "Status") -> dict[str, Any]:
         if found.disk
         else None,
         "s3_trouble": found.store_trouble,
+        "second_place": None
+        if found.second_place is None
+        else {
+            "uri": found.second_place.uri,
+            "behind": list(found.second_place.behind),
+            "trouble": found.second_place.trouble,
+        },
         "notes": list(found.notes),
     }
 

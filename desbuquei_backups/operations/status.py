@@ -15,6 +15,7 @@ from desbuquei_backups.operations.egress import incremental_tiers, price
 from desbuquei_backups.operations.inventory import Recent
 from desbuquei_backups.operations.protection import protected_since
 from desbuquei_backups.operations.safety import Safety, verdict
+from desbuquei_backups.operations.second_status import SecondPlace, second_status
 from desbuquei_backups.operations.site import Site
 from desbuquei_backups.operations.tier_status import TierStatus, tier_status, window
 from desbuquei_backups.storage import catalog
@@ -33,6 +34,7 @@ class Status:
     disk: DiskUse | None
     store_trouble: str | None
     notes: Sequence[str]
+    second_place: SecondPlace | None = None
 
 
 def status(site: Site) -> Status:
@@ -64,10 +66,11 @@ def status(site: Site) -> Status:
         taken_at = _taken_at(site, lacking) if lacking else None
         tiers.append(tier_status(name, tier, held, archived, since=since, now=now, taken_at=taken_at))
     disk = disk_use(site.settings.folder)
-    faults = [*recent.faults, *_ahead(ahead)]
+    second = second_status(site, tiers)
+    faults = [*recent.faults, *_ahead(ahead), *(second.faults if second is not None else ())]
     safety, reason = verdict(site.policy, tiers, disk, store_trouble, faults, now)
     point = _recovery_point(site) if recent.held else None
-    return Status(safety, reason, tiers, point, disk, store_trouble, [*faults, *_notes(site)])
+    return Status(safety, reason, tiers, point, disk, store_trouble, [*faults, *_notes(site)], second)
 
 
 def _ahead(backup_ids: Sequence[str]) -> list[str]:

@@ -13,7 +13,7 @@ from desbuquei_backups.core.slots import Slot, last_due
 from desbuquei_backups.core.tiers import load_policy
 from desbuquei_backups.definitions import build
 from desbuquei_backups.defs.execution import Outcome, outcome
-from desbuquei_backups.operations.settings import DATABASE_URL, RESTORE_URL, S3_URL
+from desbuquei_backups.operations.settings import DATABASE_URL, RESTORE_URL, S3_URL, SECOND_S3_URL
 from desbuquei_backups_tests.conftest import Endpoints
 
 _POLICY = load_policy()
@@ -69,11 +69,12 @@ def defined() -> Callable[[], dg.Definitions]:
     """A function that makes the definitions of the policy that the environment names."""
 
     @cache
-    def of(path: str | None) -> dg.Definitions:
+    def of(path: str | None, second: str | None) -> dg.Definitions:
         policy = load_policy(Path(path) if path else None)
-        return build(policy, datetime.now(UTC) - timedelta(days=3), retry_delay=0)
+        since = datetime.now(UTC) - timedelta(days=3)
+        return build(policy, since, retry_delay=0, second_place=second is not None)
 
-    return lambda: of(os.environ.get("DESBUQUEI_POLICY"))
+    return lambda: of(os.environ.get("DESBUQUEI_POLICY"), os.environ.get(SECOND_S3_URL))
 
 
 @pytest.fixture

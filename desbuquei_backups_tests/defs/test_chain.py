@@ -8,6 +8,7 @@ import dagster as dg
 import pytest
 
 from desbuquei_backups.core.slots import Slot
+from desbuquei_backups.operations.settings import SECOND_S3_URL
 from desbuquei_backups_tests.conftest import Endpoints
 from desbuquei_backups_tests.defs.conftest import Run
 
@@ -47,6 +48,30 @@ def test_a_slot_that_is_filled_is_verified_and_proven_again_and_not_dumped_again
         "restored_copy": None,
     }
     assert dump.stat().st_mtime_ns == before
+
+
+def test_what_is_archived_is_archived_in_the_second_place_too(
+    run: Run, environment: pytest.MonkeyPatch, bucket_url: str
+) -> None:
+    environment.setenv(SECOND_S3_URL, f"{bucket_url}-elsewhere")
+    done = run()
+    assert done.true
+    made = {step.asset: step.metadata for step in done.steps}
+    assert made["second_archive"]["dump"] == made["s3_archive"]["dump"].replace(bucket_url, f"{bucket_url}-elsewhere")
+    assert {check.name for check in done.checks if check.asset == "second_archive" and check.passed} == {
+        "archive_matches_manifest",
+        "archive_is_encrypted",
+    }
+
+
+def test_a_second_place_that_does_not_answer_keeps_nothing_from_being_proven(
+    run: Run, environment: pytest.MonkeyPatch, bucket_url: str
+) -> None:
+    environment.setenv(SECOND_S3_URL, bucket_url)
+    environment.setenv("DESBUQUEI_SECOND_AWS_ENDPOINT_URL_S3", _NOBODY_LISTENS)
+    out = run()
+    assert not out.success
+    assert {step.asset for step in out.steps} == {"dump", "checksum_manifest", "s3_archive", "restored_copy"}
 
 
 def test_after_an_outage_of_s3_the_same_run_finishes_what_is_missing(

@@ -2,6 +2,8 @@
 
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
@@ -15,6 +17,7 @@ from desbuquei_backups.operations.restore import Wanted, restore
 from desbuquei_backups.operations.second_place import archive_in_second_place, behind
 from desbuquei_backups.operations.settings import SECOND_S3_URL, from_environment
 from desbuquei_backups.operations.site import Site
+from desbuquei_backups.operations.status import status
 from desbuquei_backups.operations.verification import verify_backup
 from desbuquei_backups.storage import catalog
 from desbuquei_backups.storage.s3 import Bucket
@@ -166,6 +169,28 @@ def test_with_the_first_place_gone_the_second_one_restores(another, slot, source
             assert done.verdict.value == "matches"
         finally:
             connection.execute(f'drop database if exists "{name}" with (force)')
+
+
+def test_status_says_what_the_second_place_has_not(site, slot, clock) -> None:
+    back_up(site, slot)
+    clock.pass_by(minutes=5)
+    found = status(site)
+    assert found.second_place is not None
+    assert (found.second_place.behind, found.second_place.faults) == ([slot.backup_id], [])
+    moved = replace(site, now=lambda: datetime.now(UTC) + timedelta(hours=2))
+    found = status(moved)
+    assert f"not in the second place: {slot.backup_id}" in found.notes
+    archive_in_second_place(site, slot)
+    found = status(moved)
+    assert found.second_place is not None
+    assert found.second_place.said() == "has the newest of every tier"
+
+
+def test_status_says_that_the_second_place_does_not_answer(make_site, source_url, elsewhere_url, slot) -> None:
+    second = {"AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{free_port()}"}
+    site = make_site(source_url, urls={SECOND_S3_URL: elsewhere_url}, second_aws=second)
+    back_up(site, slot)
+    assert any("the second place could not be asked" in note for note in status(site).notes)
 
 
 def test_the_second_place_has_a_retention_of_its_own(site) -> None:
