@@ -10,6 +10,8 @@ from desbuquei_backups.core.tiers import Policy
 from desbuquei_backups.defs.assets import source, tier_assets
 from desbuquei_backups.defs.partitions import slots_of
 from desbuquei_backups.defs.resources import Backups
+from desbuquei_backups.defs.retention import DUE as RETENTION_DUE
+from desbuquei_backups.defs.retention import retention
 from desbuquei_backups.operations.protection import protected_since
 from desbuquei_backups.operations.settings import from_environment
 
@@ -48,8 +50,17 @@ def build(
         jobs.append(job)
         if name in policy.scheduled:
             schedules.append(dg.build_schedule_from_partitioned_job(job, default_status=status))
+    pruning = dg.define_asset_job(
+        job_name(policy.database, "retention"),
+        selection=[dg.AssetKey([policy.database, "retention"])],
+        description="What the policy no longer keeps goes; a reason is given for every backup.",
+    )
+    jobs.append(pruning)
+    schedules.append(
+        dg.ScheduleDefinition(job=pruning, cron_schedule=RETENTION_DUE, execution_timezone="UTC", default_status=status)
+    )
     return dg.Definitions(
-        assets=[source(policy.database), *assets],
+        assets=[source(policy.database), *assets, retention(policy, retry_delay=retry_delay)],
         jobs=jobs,
         schedules=schedules,
         resources={"backups": Backups()},

@@ -13,6 +13,7 @@ _BUSY = (
     b'<?xml version="1.0"?><Error><Code>ServiceUnavailable</Code><Message>Please reduce your request rate.'
     b"</Message></Error>"
 )
+_DENIED = b'<?xml version="1.0"?><Error><Code>AccessDenied</Code><Message>Access Denied.</Message></Error>'
 _HOP = {"connection", "transfer-encoding", "keep-alive", "content-length"}
 Matches = Callable[[str, str], bool]
 
@@ -49,6 +50,10 @@ class FaultyStore:
     def busy(self, matches: Matches = anything, *, times: float = float("inf")) -> None:
         """Answer 503."""
         self._faults.append(_Fault(matches, times, lambda handler: handler.answer(503, _BUSY)))
+
+    def refuse(self, matches: Matches = anything, *, times: float = float("inf")) -> None:
+        """Answer 403, as to credentials that may not do that."""
+        self._faults.append(_Fault(matches, times, lambda handler: handler.answer(403, _DENIED)))
 
     def cut(self, matches: Matches = anything, *, times: float = float("inf")) -> None:
         """Close the connection without an answer."""

@@ -1,10 +1,10 @@
 """`desbuquei backup TIER`: run the tier's Dagster job, for the slot that is open now or for one to be finished."""
 
-import getpass
 import os
 
 import click
 
+from desbuquei_backups.cli.asking import login_name
 from desbuquei_backups.cli.output import json_option, messages, print_json
 from desbuquei_backups.cli.progress import Bars
 from desbuquei_backups.cli.summary import document, print_outcome
@@ -36,7 +36,7 @@ def command(tier: str, reason: str | None, operator: str | None, key: str | None
     settings = from_environment(os.environ)
     on_demand = settings.policy.tier(tier).on_demand
     slot = _known(settings, tier, key) if key else None
-    operator = operator or os.environ.get("DESBUQUEI_OPERATOR") or _login_name()
+    operator = operator or os.environ.get("DESBUQUEI_OPERATOR") or login_name()
     asked = _asked(settings, tier, slot, operator, reason) if on_demand else None
     check_urls(settings)
     return run_tier(settings, tier, slot=slot, asked=asked, operator=operator, reason=reason, as_json=as_json)
@@ -89,14 +89,6 @@ def check_urls(settings: Settings) -> None:
             Bucket(settings.s3_url)
         else:
             parse(settings.url(name), setting=name)
-
-
-def _login_name() -> str | None:
-    """The name of whoever is logged in; None for a user id without a name, as containers have."""
-    try:
-        return os.environ.get("SUDO_USER") or getpass.getuser()
-    except (KeyError, OSError):
-        return None
 
 
 def run_tier(

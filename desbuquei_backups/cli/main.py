@@ -15,6 +15,9 @@ _COMMANDS = {
     "list": "The backups there are.",
     "status": "Are we safe? The last good recovery point, its age, what is due next.",
     "verify": "Recompute and compare checksums, test archives.",
+    "prune": "Apply retention; the plan gives a reason for every backup.",
+    "hold": "Keep a backup until it is released, whatever its age.",
+    "release": "End the hold of a backup.",
     "restore": "Restore a logical dump into an empty database.",
 }
 

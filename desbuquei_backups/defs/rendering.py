@@ -12,6 +12,7 @@ from desbuquei_backups.operations.archive import Archived
 from desbuquei_backups.operations.copies import Place
 from desbuquei_backups.operations.equal_copy import Proof
 from desbuquei_backups.operations.filled import Taken
+from desbuquei_backups.operations.prune import Pruned
 from desbuquei_backups.operations.seal import Sealed
 from desbuquei_backups.validation.judge import Judgement
 
@@ -185,6 +186,32 @@ def archive_metadata(archived: Archived) -> Mapping[str, Any]:
             bytes="int",
         ),
         "reused": archived.reused,
+    }
+
+
+def retention_metadata(done: Sequence[Pruned]) -> Mapping[str, Any]:
+    """How many are kept and gone, what that freed, and why; those that went, or could not go, first."""
+    ordered = sorted(done, key=lambda each: (not each.error, not each.done))
+    counts = {
+        "kept": sum(not each.done and not each.error for each in done),
+        "gone": sum(each.done for each in done),
+        "failed": sum(bool(each.error) for each in done),
+    }
+    verdicts = [
+        {
+            "backup": each.backup_id,
+            "place": each.planned.place.value,
+            "verdict": "failed" if each.error else "gone" if each.done else "kept",
+            "why": _short(each.reason),
+            "bytes": each.freed,
+        }
+        for each in ordered[:_MOST_ROWS]
+    ]
+    return {
+        **counts,
+        "freed (bytes)": sum(each.freed for each in done),
+        "verdicts": _table(verdicts, ("backup", "place", "verdict", "why", "bytes"), bytes="int"),
+        **({"not shown": len(ordered) - _MOST_ROWS} if len(ordered) > _MOST_ROWS else {}),
     }
 
 

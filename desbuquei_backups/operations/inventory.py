@@ -129,6 +129,8 @@ def _look(folder: Path, there: Names, wanted: Callable[[Slot], bool]) -> Recent:
         unread.discard(backup_id)
         taken = str(line.get("backup_timestamp"))
         first = min(first or taken, taken)
+        if line.get("status") == "pruned" and backup_id not in there.sealed:
+            continue
         if wanted(slot):
             found.held[slot] = _of_line(slot, line, there)
         elif line.get("s3_uri") and (slot.tier not in before or before[slot.tier][0] < slot):

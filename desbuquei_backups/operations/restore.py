@@ -11,6 +11,7 @@ from desbuquei_backups.core.manifest import LeftOut, Manifest, Role
 from desbuquei_backups.operations import comparing, project, target_roles
 from desbuquei_backups.operations.copies import Copy, Place, find_copy
 from desbuquei_backups.operations.destination import Destination, Landing, Seen, landing, look, refuse_contents
+from desbuquei_backups.operations.in_use import reading
 from desbuquei_backups.operations.loading import Around, Keeps, load, property_statements
 from desbuquei_backups.operations.onto_platform import OntoPlatform
 from desbuquei_backups.operations.progress import timed
@@ -63,7 +64,7 @@ def restore(site: Site, backup_id: str, into: Destination, wanted: Wanted) -> Re
     NotFound, IntegrityError or StoreError if the copy is not there or not whole; TargetRefused, with everything that
     stands in the way, before anything is made; RestoreFailed if psql stops.
     """
-    with naming(backup_id):
+    with naming(backup_id), reading(site, backup_id):
         copy = find_copy(site, backup_id, wanted.place)
         site.progress.stage("looking at the target")
         seen = look(into, copy.manifest)

@@ -14,6 +14,7 @@ from desbuquei_backups.operations import proofs, records
 from desbuquei_backups.operations.comparing import compare_contents, left_around
 from desbuquei_backups.operations.copies import Copy, Place
 from desbuquei_backups.operations.equal_copy import Proof, checksum_finding, equal_proof, readable
+from desbuquei_backups.operations.in_use import reading
 from desbuquei_backups.operations.leaving import leave_disk
 from desbuquei_backups.operations.loading import Around, load, property_statements
 from desbuquei_backups.operations.progress import timed
@@ -40,7 +41,12 @@ def prove(site: Site, slot: Slot) -> Proof:
     objects are not what its manifest says; ToolFailed if psql cannot restore it; TargetRefused if the restore server is
     the source; Frozen if there is no copy that can be read.
     """
-    with naming(slot.backup_id), records.record_failures(site, slot, "proof"), _one_at_a_time(site, slot):
+    with (
+        naming(slot.backup_id),
+        records.record_failures(site, slot, "proof"),
+        _one_at_a_time(site, slot),
+        reading(site, slot.backup_id),
+    ):
         site.progress.stage("fetching the manifest")
         manifest = catalog.in_bucket(site.bucket, slot.tier, slot.backup_id)
         if manifest is None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode, urlsplit
 
-from desbuquei_backups.core.errors import ConfigurationError, IntegrityError, NotFound, StoreRefused
+from desbuquei_backups.core.errors import ConfigurationError, IntegrityError, NotFound, StoreRefused, StoreUnreachable
 from desbuquei_backups.core.tiers import StorageClass
 from desbuquei_backups.storage.abandoned import abort_abandoned, store_time
 from desbuquei_backups.storage.disk import disk_errors
@@ -188,6 +188,18 @@ class Bucket:
                 f"{self.uri(key)} is not what was sent", remedy="look at what else writes to the bucket; archive again"
             )
         return stored
+
+    @cached_property
+    def has_lock(self) -> bool:
+        """Whether the bucket has Object Lock; a store that does not know it, or does not tell, has not."""
+        try:
+            with store_errors("asking for Object Lock"):
+                found = self.client.get_object_lock_configuration(Bucket=self.name)
+        except (NotFound, StoreRefused, StoreUnreachable) as error:
+            if isinstance(error, StoreUnreachable) and "NotImplemented" not in error.what:
+                raise
+            return False
+        return found.get("ObjectLockConfiguration", {}).get("ObjectLockEnabled") == "Enabled"
 
     def delete(self, key: str) -> None:
         """Delete one object; a bucket with versioning keeps it under a delete marker."""

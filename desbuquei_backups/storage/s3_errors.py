@@ -48,6 +48,10 @@ class Taken(StoreRefused):
     """The key has an object already."""
 
 
+class Locked(StoreRefused):
+    """The object is under Object Lock or a legal hold: it cannot be deleted yet."""
+
+
 class UploadGone(StoreRefused):
     """The multipart upload is not there (any more): it was completed, or aborted."""
 

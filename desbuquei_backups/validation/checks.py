@@ -1,6 +1,6 @@
 """The checks, by name, and what each compares. A name is a sentence that is true when all is well."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from desbuquei_backups.core.comparison import Finding, Verdict, compare
@@ -22,6 +22,7 @@ ROW_COUNTS_MATCH = "row_counts_match"
 CONTENT_MATCHES = "content_matches"
 SCHEMA_MATCHES = "schema_matches"
 RECOVERY_POINT_WITHIN_OBJECTIVE = "recovery_point_within_objective"
+RETENTION_IS_HONOURED = "retention_is_honoured"
 
 DESCRIPTIONS = {
     DUMP_IS_COMPLETE: "The dump ends with pg_dump's footer and its bytes hold every row that the snapshot had.",
@@ -31,6 +32,7 @@ DESCRIPTIONS = {
     ROW_COUNTS_MATCH: "Every table of the restored copy has exactly the rows that the source's snapshot had.",
     CONTENT_MATCHES: "Every table's content fingerprint, sequence and large object is the source's.",
     SCHEMA_MATCHES: "Every definition, grant and comment of the restored copy is the source's.",
+    RETENTION_IS_HONOURED: "What the policy keeps is there, and what it does not is gone.",
     RECOVERY_POINT_WITHIN_OBJECTIVE: "The newest backup is never older than the recovery point objective.",
 }
 
@@ -132,6 +134,14 @@ def restored_copy_matches(proof: Proof) -> list[Judgement]:
         judge(CONTENT_MATCHES, proof.contents),
         judge(SCHEMA_MATCHES, proof.schema),
     ]
+
+
+def retention_is_honoured(findings: Sequence[Finding]) -> Judgement:
+    """Every backup that is to be kept is there, and every one that is not to be kept is gone."""
+    if not findings:
+        nothing = Finding("backups", "none to keep", "none to keep", Verdict.MATCHES)
+        return judge(RETENTION_IS_HONOURED, [nothing])
+    return judge(RETENTION_IS_HONOURED, findings)
 
 
 def recovery_point_within_objective(policy: Policy, price: Price | None) -> Judgement:

@@ -23,6 +23,7 @@ from desbuquei_backups.operations.asked import Asked
 from desbuquei_backups.operations.dump import take_dump
 from desbuquei_backups.operations.restored_copy import prove
 from desbuquei_backups.operations.seal import seal
+from desbuquei_backups.operations.second_place import archive_in_second_place
 from desbuquei_backups.operations.settings import DATABASE_URL, RESTORE_URL, S3_URL
 from desbuquei_backups_tests.frozen import FrozenStore
 from desbuquei_backups_tests.policies import due_together, with_crons, written
@@ -151,6 +152,49 @@ def test_verify_fails_a_script_when_a_byte_is_other(run, archived, site):
 
 def test_verify_of_nothing_in_particular_is_a_usage_error(run):
     assert run("verify").returncode == 2
+
+
+def test_prune_says_why_each_backup_is_kept_and_what_went(run, archived, site, bucket):
+    plan = run("prune", "--dry-run")
+    assert plan.returncode == 0
+    # The clock of the test's backup is not this machine's: it is old, and the only one, so that nothing of it goes.
+    assert [line.split()[:3] for line in plan.stdout.splitlines()[:2]] == [
+        [archived, "disk", "kept"],
+        [archived, "s3", "kept"],
+    ]
+    assert narrow(plan.stdout)
+    document = json.loads(run("prune", "--dry-run", "--json").stdout)
+    assert {(each["place"], each["verdict"]) for each in document["backups"]} == {("disk", "kept"), ("s3", "kept")}
+    assert all(each["reason"] for each in document["backups"])
+    assert (site.settings.folder / f"{archived}.sql.gz").exists()
+
+
+def test_a_backup_is_held_and_released_by_its_id(run, archived, bucket):
+    held = run("hold", archived, "--reason", "processo 123", "--operator", "ana")
+    assert held.returncode == 0
+    assert f"{archived} is held: processo 123 (ana)" in held.stdout
+    (reason,) = [
+        each["reason"]
+        for each in json.loads(run("prune", "--dry-run", "--json").stdout)["backups"]
+        if each["place"] == "s3"
+    ]
+    assert reason == "held by ana: processo 123"
+    assert run("release", archived).returncode == 0
+    again = run("release", archived)
+    assert (again.returncode, "it is not held" in again.stderr) == (1, True)
+
+
+def test_what_is_in_the_second_place_is_listed_verified_and_restored(run, archived, site, bucket_url, target, slot):
+    second = {"DESBUQUEI_SECOND_S3_URL": f"{bucket_url}-second"}
+    nothing = run("list", "--second")
+    assert (nothing.returncode, "DESBUQUEI_SECOND_S3_URL is not set" in nothing.stderr) == (2, True)
+    settings = replace(site.settings, urls={**site.settings.urls, **second})
+    archive_in_second_place(replace(site, settings=settings), slot)
+    assert archived in run("list", "--second", **second).stdout
+    assert run("verify", archived, "--second", **second).returncode == 0
+    into = run("restore", archived, "--into", target, "--from", "second", **second)
+    assert into.returncode == 0, into.stderr
+    assert run("prune", "--second", "--dry-run", **second).returncode == 0
 
 
 def test_restore_keeps_the_password_out_of_sight(run, archived, target):
@@ -329,7 +373,7 @@ def test_a_bad_policy_is_a_finding_of_doctor(run, tmp_path):
     assert json.loads(done.stdout)["findings"][0]["name"] == "policy"
 
 
-@pytest.mark.parametrize("name", ["doctor", "list", "status", "verify", "restore"])
+@pytest.mark.parametrize("name", ["doctor", "list", "status", "verify", "restore", "prune", "hold", "release"])
 def test_a_command_starts_without_what_it_does_not_use(name):
     program = (
         "import sys; from desbuquei_backups.cli.main import main; main([sys.argv[1], '--help']); "

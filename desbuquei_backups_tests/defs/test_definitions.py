@@ -63,6 +63,7 @@ def test_assets_bear_the_names_and_groups_that_scripts_rely_on() -> None:
     graph = _definitions().resolve_asset_graph()
     assert graph.get_all_asset_keys() == {
         _key("source"),
+        _key("retention"),
         *(_key(tier, name) for tier in _POLICY.tiers for name in _CHAIN),
     }
     for tier in _POLICY.tiers:
@@ -211,7 +212,7 @@ def test_five_lines_of_policy_make_a_tier(gained: Policy) -> None:
 
 def test_a_tier_that_is_added_leaves_the_others_as_they_were(gained: Policy) -> None:
     before, after = _definitions().resolve_asset_graph(), build(gained, _SINCE).resolve_asset_graph()
-    for key in before.get_all_asset_keys():
+    for key in before.get_all_asset_keys() - {_key("retention")}:
         assert after.get(key).parent_keys == before.get(key).parent_keys
         assert after.get(key).partitions_def == before.get(key).partitions_def
     assert before.asset_check_keys < after.asset_check_keys
@@ -220,8 +221,8 @@ def test_a_tier_that_is_added_leaves_the_others_as_they_were(gained: Policy) -> 
 def test_schedules_run_from_the_start_but_in_the_demo() -> None:
     for scheduled, status in ((True, dg.DefaultScheduleStatus.RUNNING), (False, dg.DefaultScheduleStatus.STOPPED)):
         definitions = build(_POLICY, _SINCE, scheduled=scheduled)
-        for tier in _POLICY.scheduled:
-            assert definitions.resolve_schedule_def(f"desbuquei_{tier}_schedule").default_status is status
+        for name in [*_POLICY.scheduled, "retention"]:
+            assert definitions.resolve_schedule_def(f"desbuquei_{name}_schedule").default_status is status
 
 
 def test_loading_imports_nothing_heavy_and_needs_no_setting() -> None:
@@ -240,3 +241,10 @@ def test_loading_imports_nothing_heavy_and_needs_no_setting() -> None:
 def test_the_packaged_dagster_yaml_is_the_one_at_the_root() -> None:
     packaged = (resources.files("desbuquei_backups") / "dagster.yaml").read_text()
     assert packaged == (_ROOT / "dagster.yaml").read_text()
+
+
+def test_retention_is_applied_every_day_after_the_tiers_of_the_night() -> None:
+    schedule = _definitions().resolve_schedule_def("desbuquei_retention_schedule")
+    assert (schedule.cron_schedule, schedule.execution_timezone) == ("30 4 * * *", "UTC")
+    graph = _definitions().resolve_asset_graph()
+    assert graph.get(_key("retention")).parent_keys == {_key(tier, "s3_archive") for tier in _POLICY.tiers}

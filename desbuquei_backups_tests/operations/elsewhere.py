@@ -7,7 +7,7 @@ It reads its site from stdin as JSON, says `ready`, runs, and says how it ended 
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -20,12 +20,17 @@ from desbuquei_backups.core.tiers import load_policy
 from desbuquei_backups.operations.archive import archive
 from desbuquei_backups.operations.dump import take_dump
 from desbuquei_backups.operations.progress import Silent
+from desbuquei_backups.operations.prune import prune
 from desbuquei_backups.operations.restored_copy import prove
 from desbuquei_backups.operations.seal import seal
+from desbuquei_backups.operations.second_place import archive_in_second_place
 from desbuquei_backups.operations.settings import Settings
 from desbuquei_backups.operations.site import Site
 
-STEPS = {step.__name__: step for step in (take_dump, seal, archive, prove)}
+STEPS: dict[str, Callable[[Site, Slot], object]] = {
+    step.__name__: step for step in (take_dump, seal, archive, prove, archive_in_second_place)
+}
+STEPS["prune"] = lambda site, _: prune(site)
 
 
 class Hanging(Silent):

@@ -1,0 +1,85 @@
+"""`desbuquei prune`: apply retention, and say why each backup is kept or goes."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from desbuquei_backups.cli import shown
+from desbuquei_backups.cli.output import console, json_option, print_json
+from desbuquei_backups.cli.site import open_site
+
+if TYPE_CHECKING:
+    from desbuquei_backups.operations.prune import Pruned
+
+_SHOWN = 100
+
+
+@click.command()
+@click.option("--dry-run", is_flag=True, help="Only say what would go, and why the rest is kept.")
+@click.option("--second", is_flag=True, help="The second place's bucket, by the retention of its own.")
+@click.option(
+    "--all", "everything", is_flag=True, help=f"Print every backup; else the newest {_SHOWN} of what is kept."
+)
+@json_option
+def command(*, dry_run: bool, second: bool, everything: bool, as_json: bool) -> int:
+    """Apply the policy's retention, on disk and in S3, each by its own rule; a reason is given for every backup.
+
+    Never pruned: what the policy promises, the newest restorable backup, what another one needs, what is locked, held,
+    or being read, and a copy on disk that S3 has not whole. Cut off anywhere, it is finished by running it again. Exit
+    status 1 if something could not be pruned.
+    """
+    from desbuquei_backups.operations.prune import Pruned, prune
+    from desbuquei_backups.operations.pruning import plan
+
+    with open_site(bars=not dry_run) as opened:
+        site = opened.at_second_place if second else opened
+        done = [Pruned(each) for each in plan(site)] if dry_run else prune(site)
+    if as_json:
+        print_json({"dry_run": dry_run, "backups": [_document(each, dry_run=dry_run) for each in done]})
+    else:
+        _print(done, dry_run=dry_run, everything=everything)
+    return int(any(each.error for each in done))
+
+
+def _verdict(each: "Pruned", *, dry_run: bool) -> str:
+    if each.error:
+        return "failed"
+    if each.planned.keep or each.kept_since:
+        return "kept"
+    return "would go" if dry_run else "gone"
+
+
+def _print(done: "Sequence[Pruned]", *, dry_run: bool, everything: bool) -> None:
+    from rich.markup import escape
+
+    out = console()
+    kept = [each for each in done if _verdict(each, dry_run=dry_run) == "kept"]
+    rest = [each for each in done if _verdict(each, dry_run=dry_run) != "kept"]
+    lines = []
+    for each in [*kept[: None if everything else _SHOWN], *rest]:
+        verdict = _verdict(each, dry_run=dry_run)
+        colour = {"kept": "green", "failed": "red"}.get(verdict, "yellow")
+        cells = f"{each.backup_id:<30} {each.planned.place.value:<4}"
+        lines.append(f"{cells} [{colour}]{verdict:<8}[/] {escape(each.reason)}")
+    out.print("\n".join(lines) or "No backups here.", soft_wrap=True)
+    if len(kept) > _SHOWN and not everything:
+        out.print(f"[dim]… and {len(kept) - _SHOWN:,} more that are kept: --all shows them[/]")
+    freed = sum((each.planned.size or 0) if dry_run else each.freed for each in rest)
+    going = sum(not each.error for each in rest)
+    out.print(
+        f"{len(kept):,} kept, {going:,} {'would go' if dry_run else 'gone'}, {shown.size(freed)} "
+        f"{'would be free' if dry_run else 'free'}" + (f", {len(rest) - going} failed" if len(rest) > going else "")
+    )
+
+
+def _document(each: "Pruned", *, dry_run: bool) -> dict[str, Any]:
+    return {
+        "backup_id": each.backup_id,
+        "place": each.planned.place.value,
+        "verdict": _verdict(each, dry_run=dry_run).replace(" ", "_"),
+        "reason": each.reason,
+        "size": each.planned.size,
+        "freed": each.freed,
+        "error": each.error,
+    }

@@ -1,0 +1,68 @@
+"""The asset `retention`: once a day what the policy no longer keeps goes, and it is seen that the rest is there."""
+
+from dataclasses import replace
+from typing import Any
+
+import dagster as dg
+
+from desbuquei_backups.core.errors import BackupError
+from desbuquei_backups.core.tiers import Policy
+from desbuquei_backups.defs.assets import OWNERS
+from desbuquei_backups.defs.rendering import check_result, retention_metadata
+from desbuquei_backups.defs.resources import Backups
+from desbuquei_backups.defs.steps import Steps, failure, untrue
+from desbuquei_backups.operations.honoured import honoured
+from desbuquei_backups.operations.prune import prune
+from desbuquei_backups.operations.site import Site
+from desbuquei_backups.validation import checks
+
+DUE = "30 4 * * *"  # after the tiers of 02:00, and away from the hour
+
+
+def retention(policy: Policy, *, retry_delay: float) -> dg.AssetsDefinition:
+    """The asset of one database."""
+    database = policy.database
+    longest = [f"{name}: {tier.kept_in_s3} in S3" for name, tier in policy.tiers.items()]
+
+    @dg.asset(
+        key=[database, "retention"],
+        group_name="retention",
+        owners=OWNERS,
+        kinds={"s3"},
+        deps=[[database, tier, "s3_archive"] for tier in policy.tiers],
+        retry_policy=dg.RetryPolicy(max_retries=2, delay=retry_delay, backoff=dg.Backoff.EXPONENTIAL),
+        check_specs=[
+            dg.AssetCheckSpec(
+                checks.RETENTION_IS_HONOURED,
+                asset=[database, "retention"],
+                description=checks.DESCRIPTIONS[checks.RETENTION_IS_HONOURED],
+            )
+        ],
+        description=(
+            "What the policy no longer keeps goes, on disk and in S3 each by its own rule, with every version of it; a "
+            f"reason is given for every backup. Kept are {'; '.join(longest)}.\n\n"
+            "Never pruned: the newest restorable backup, those of which there are never fewer, what another one needs, "
+            "what is locked, held or being read, and a copy on disk that S3 has not whole."
+        ),
+    )
+    def retention(context: dg.AssetExecutionContext, backups: Backups) -> Steps:
+        try:
+            with backups.site(context.log) as site:
+                yield _pruned(site)
+        except BackupError as error:
+            yield from untrue(error, checks.RETENTION_IS_HONOURED)
+            raise failure(error) from None
+
+    return retention
+
+
+def _pruned(site: Site) -> dg.MaterializeResult[Any]:
+    done = prune(site)
+    found = honoured(site, done)
+    if site.second is not None:
+        there = prune(site.second)
+        found += [replace(each, subject=f"second place: {each.subject}") for each in honoured(site.second, there)]
+        done = [*done, *there]
+    return dg.MaterializeResult(
+        metadata=retention_metadata(done), check_results=[check_result(checks.retention_is_honoured(found))]
+    )
