@@ -59,6 +59,15 @@ class FaultyStore:
         """Close the connection without an answer."""
         self._faults.append(_Fault(matches, times, lambda handler: handler.hang_up()))
 
+    def break_off(self, matches: Matches = anything, *, times: float = float("inf")) -> None:
+        """Announce the whole answer, and send half of it."""
+
+        def instead(handler: "_Handler") -> None:
+            handler.half = True
+            handler.forward()
+
+        self._faults.append(_Fault(matches, times, instead))
+
     def before(self, matches: Matches, do: Callable[[], None]) -> None:
         """Do something before the first such request is forwarded."""
 
@@ -100,6 +109,7 @@ class FaultyStore:
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     store: ClassVar[FaultyStore]
+    half = False
     timeout = 5
 
     def _handle(self) -> None:
@@ -143,7 +153,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Connection", "close")
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(content)
+            self.wfile.write(content[: len(content) // 2] if self.half else content)
         self.close_connection = True
 
     def hang_up(self) -> None:

@@ -155,8 +155,6 @@ class Policy(BaseModel):
     max_monthly_egress_gb: float = Field(default=200, gt=0, allow_inf_nan=False)
     max_bandwidth: Rate | None = None
     kms_key: str | None = Field(default=None, min_length=1)
-    evidence_kept: Retention = Field(default="7 years", validate_default=True)
-    evidence_lock: LockMode | None = None
     tiers: Mapping[TierName, Tier] = Field(min_length=1)
 
     def tier(self, name: str) -> Tier:

@@ -12,7 +12,7 @@ from desbuquei_backups.core.slots import Slot
 from desbuquei_backups.core.tiers import StorageClass
 from desbuquei_backups.operations.archive import Archived, ArchivedFile
 from desbuquei_backups.operations.site import Site, naming
-from desbuquei_backups.operations.storing import class_of, tags_of
+from desbuquei_backups.operations.storing import class_of, lock_of, tags_of
 from desbuquei_backups.operations.whereabouts import source_key
 from desbuquei_backups.storage import catalog, disk
 from desbuquei_backups.storage.catalog import key_of
@@ -75,7 +75,7 @@ def _one_at_a_time(site: Site, slot: Slot) -> Iterator[None]:
         wait_seconds=site.lock_wait_seconds,
         waiting=site.progress.stage,
     ):
-        for left in folder.glob(f"{_FETCHED}*"):
+        for left in (*folder.glob(f"{_FETCHED}*"), *folder.glob(f".{_FETCHED}*")):  # and the records of their uploads
             left.unlink(missing_ok=True)
         yield
 
@@ -94,7 +94,7 @@ def _store(site: Site, second: Site, manifest: Manifest) -> bool:
     for file in manifest.files:
         _Storing(site, second, manifest, file).store()
     name = manifest_name(manifest.backup_id)
-    second.bucket.put_bytes(key_of(name), manifest.to_bytes(), tags=tags_of(manifest, name))
+    second.bucket.put_bytes(key_of(name), manifest.to_bytes(), tags=tags_of(manifest, name), lock=lock_of(second, name))
     return False
 
 
@@ -153,6 +153,7 @@ class _Storing:
             parts_sha256=self._file.parts_sha256,
             storage_class=self._class,
             tags=tags_of(self._manifest, self._file.name),
+            lock=lock_of(self._second, self._file.name),
             progress=self._site.progress.advance,
         )
         return True
@@ -174,6 +175,7 @@ class _Storing:
             sha256=self._file.sha256,
             storage_class=self._class,
             tags=tags_of(self._manifest, self._file.name),
+            lock=lock_of(self._second, self._file.name),
             progress=self._site.progress.advance,
         )
         return True

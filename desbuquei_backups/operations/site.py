@@ -40,7 +40,10 @@ class Site:
 
     @cached_property
     def bucket(self) -> Bucket:
-        return Bucket(self.settings.s3_url, self.settings.aws)
+        policy = self.policy
+        return Bucket(
+            self.settings.s3_url, self.settings.aws, kms_key=policy.kms_key, max_bandwidth=policy.max_bandwidth
+        )
 
     @cached_property
     def second(self) -> "Site | None":

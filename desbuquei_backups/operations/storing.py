@@ -10,7 +10,7 @@ from desbuquei_backups.operations import verify
 from desbuquei_backups.operations.site import Site
 from desbuquei_backups.operations.whereabouts import is_on_disk, source_key
 from desbuquei_backups.storage import catalog, disk
-from desbuquei_backups.storage.s3 import StoredObject
+from desbuquei_backups.storage.s3 import Lock, StoredObject
 from desbuquei_backups.storage.s3_errors import THAW
 from desbuquei_backups.storage.stream import checksums_of
 
@@ -31,7 +31,9 @@ def store(site: Site, manifest: Manifest) -> dict[str, StoredObject | None]:
     there = {file.name: _copied(site, manifest, file) or _sent(site, manifest, file) for file in manifest.files}
     # Last: where a manifest is, all that it speaks of is.
     name = manifest_name(manifest.backup_id)
-    site.bucket.put_bytes(catalog.key_of(name), manifest.to_bytes(), tags=tags_of(manifest, name))
+    site.bucket.put_bytes(
+        catalog.key_of(name), manifest.to_bytes(), tags=tags_of(manifest, name), lock=lock_of(site, name)
+    )
     return dict(there)
 
 
@@ -66,6 +68,7 @@ def _copied(site: Site, manifest: Manifest, file: FileFacts) -> StoredObject | N
             parts_sha256=file.parts_sha256,
             storage_class=class_of(site, file) or StorageClass.STANDARD,
             tags=tags_of(manifest, file.name),
+            lock=lock_of(site, file.name),
             progress=site.progress.advance,
         )
     except (NotFound, IntegrityError, Frozen) as error:
@@ -114,16 +117,27 @@ def _sent(site: Site, manifest: Manifest, file: FileFacts) -> StoredObject:
             sha256=file.sha256,
             storage_class=class_of(site, file) or StorageClass.STANDARD,
             tags=tags_of(manifest, file.name),
+            lock=lock_of(site, file.name),
             progress=site.progress.advance,
         )
     with disk.disk_errors(path):
         content = path.read_bytes()
-    return site.bucket.put_bytes(key, content, tags=tags_of(manifest, file.name))
+    return site.bucket.put_bytes(key, content, tags=tags_of(manifest, file.name), lock=lock_of(site, file.name))
 
 
 def _taken_for(file_name: str) -> Slot:
     """The backup that a file is named after: the one that it was taken for, whoever else names it."""
     return Slot.of_id(file_name.partition(".")[0])
+
+
+def lock_of(site: Site, file_name: str) -> Lock | None:
+    """The lock of a file's object: until its tier's time in S3 is over, where policy and bucket have one."""
+    slot = _taken_for(file_name)
+    tier = site.policy.tiers.get(slot.tier)
+    if tier is None or tier.object_lock is None:
+        return None
+    until = tier.kept_in_s3.after(slot.due)
+    return Lock(tier.object_lock, until) if until > site.now() and site.bucket.has_lock else None
 
 
 def tags_of(manifest: Manifest, file_name: str) -> dict[str, str]:

@@ -1,11 +1,12 @@
 """The bucket: objects are written once, in checksummed and encrypted parts, and read back as a stream."""
 
 import hashlib
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 
 from desbuquei_backups.core.errors import ConfigurationError, IntegrityError, NotFound, StoreRefused, StoreUnreachable
@@ -13,23 +14,36 @@ from desbuquei_backups.core.tiers import StorageClass
 from desbuquei_backups.storage.abandoned import abort_abandoned, store_time
 from desbuquei_backups.storage.disk import disk_errors
 from desbuquei_backups.storage.parts import encoded
+from desbuquei_backups.storage.ranges import AHEAD, read_ranges
+from desbuquei_backups.storage.resuming import Record, record_of
 from desbuquei_backups.storage.s3_client import make_client
 from desbuquei_backups.storage.s3_errors import CREATE_BUCKET, Taken, UploadGone, store_errors
-from desbuquei_backups.storage.stored import StoredObject, described
-from desbuquei_backups.storage.upload import ENCRYPTION, PARTS_AT_ONCE, Upload
+from desbuquei_backups.storage.stored import Lock, StoredObject, described
+from desbuquei_backups.storage.throttle import Throttle
+from desbuquei_backups.storage.upload import PARTS_AT_ONCE, SSE_S3, Upload, locked, sse_kms
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-__all__ = ["Bucket", "StoredObject"]
+__all__ = ["Bucket", "Lock", "StoredObject"]
 
-_READ = 1024 * 1024
+_LOG = logging.getLogger(__name__)
 
 
 class Bucket:
-    """A bucket and prefix, `s3://bucket/prefix`, reached with the AWS_* settings, or those in `environment`."""
+    """A bucket and prefix, `s3://bucket/prefix`, reached with the AWS_* settings, or those in `environment`.
 
-    def __init__(self, url: str, environment: Mapping[str, str] | None = None) -> None:
+    `kms_key`: what the store is to encrypt with, None: keys of its own. `max_bandwidth`: bytes a second that are sent.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        environment: Mapping[str, str] | None = None,
+        *,
+        kms_key: str | None = None,
+        max_bandwidth: int | None = None,
+    ) -> None:
         try:
             parts = urlsplit(url)
         except ValueError:  # a bracket that does not close
@@ -41,6 +55,8 @@ class Bucket:
             )
         self.name, self.prefix = parts.netloc, parts.path.strip("/")
         self._environment = environment or {}
+        self._encryption = sse_kms(kms_key) if kms_key is not None else SSE_S3
+        self._throttle = Throttle(max_bandwidth)
         self._reached = False
 
     def uri(self, key: str) -> str:
@@ -48,7 +64,7 @@ class Bucket:
 
     @cached_property
     def client(self) -> "S3Client":
-        return make_client(self._environment, connections=PARTS_AT_ONCE + 2)
+        return make_client(self._environment, connections=PARTS_AT_ONCE + AHEAD + 1)
 
     def check(self) -> None:
         """StoreError unless the bucket exists and may be read."""
@@ -71,17 +87,27 @@ class Bucket:
         sha256: str,
         storage_class: StorageClass,
         tags: Mapping[str, str],
+        lock: Lock | None = None,
         progress: Callable[[int], None] = lambda _: None,
     ) -> StoredObject:
         """Store a file that must have that SHA-256, in encrypted and checksummed parts, unless the key is taken.
 
         An equal object already there is as good as a new one; another one is never overwritten (StoreRefused).
-        IntegrityError if the file's bytes are not those of `sha256`: nothing is stored then.
+        An upload of the file that was cut off is gone on with. IntegrityError if the file's bytes are not those of
+        `sha256`: nothing is stored then.
         """
         with disk_errors(path):
             size = path.stat().st_size
         return self._make(
-            key, size, None, lambda upload: upload.send(path, size, progress), sha256, storage_class, tags
+            key,
+            size,
+            None,
+            lambda upload: upload.send(path, size, progress),
+            sha256,
+            storage_class,
+            tags,
+            lock,
+            record_of(path, self.name),
         )
 
     def copy_file(
@@ -95,6 +121,7 @@ class Bucket:
         parts_sha256: str | None,
         storage_class: StorageClass,
         tags: Mapping[str, str],
+        lock: Lock | None = None,
         progress: Callable[[int], None] = lambda _: None,
     ) -> StoredObject:
         """Store a copy of the object at `source_key`, as `source` describes it, under another key: see `put_file`.
@@ -112,6 +139,7 @@ class Bucket:
             sha256,
             storage_class,
             tags,
+            lock,
         )
 
     def _make(
@@ -123,11 +151,26 @@ class Bucket:
         sha256: str,
         storage_class: StorageClass,
         tags: Mapping[str, str],
+        lock: Lock | None,
+        record: Record | None = None,
     ) -> StoredObject:
         if (there := self.head(key)) is not None:
             return self._equal_or_refused(there, sha256, size, checksum)
-        self.abort_uploads(key)
-        upload = Upload(self.client, self.name, self._key(key), sha256=sha256, storage_class=storage_class, tags=tags)
+        upload = Upload(
+            self.client,
+            self.name,
+            self._key(key),
+            sha256=sha256,
+            storage_class=storage_class,
+            tags=tags,
+            lock=lock,
+            encryption=self._encryption,
+            throttle=self._throttle,
+            record=record,
+        )
+        if upload.resumed:
+            _LOG.info("%s: going on with an upload of which %d parts are there", self.uri(key), upload.resumed)
+        self.abort_uploads(key, but=upload.upload_id)
         try:
             fill(upload)
             if (there := self._completed(key, upload)) is not None:
@@ -152,11 +195,11 @@ class Bucket:
             return there
         return None
 
-    def put_bytes(self, key: str, content: bytes, *, tags: Mapping[str, str]) -> StoredObject:
+    def put_bytes(self, key: str, content: bytes, *, tags: Mapping[str, str], lock: Lock | None = None) -> StoredObject:
         """Store something small, always in STANDARD, unless the key is taken; see `put_file`."""
         digest = hashlib.sha256(content)
         try:
-            self.put_if_absent(key, content, tags=tags)
+            self.put_if_absent(key, content, tags=tags, lock=lock)
         except Taken:
             there = self.head(key)
             if there is None:
@@ -164,20 +207,23 @@ class Bucket:
             return self._equal_or_refused(there, digest.hexdigest(), len(content), None)
         return self._as_sent(key, len(content), digest.hexdigest(), encoded(digest.digest()))
 
-    def put_if_absent(self, key: str, content: bytes, *, tags: Mapping[str, str] | None = None) -> None:
+    def put_if_absent(
+        self, key: str, content: bytes, *, tags: Mapping[str, str] | None = None, lock: Lock | None = None
+    ) -> None:
         """Write without looking first: the store itself must refuse a key that is taken (StoreRefused)."""
         digest = hashlib.sha256(content)
+        given: Any = {**self._encryption, **(locked(lock) if lock is not None else {})}
         with store_errors(f"storing {self.uri(key)}"):
             self.client.put_object(
                 Bucket=self.name,
                 Key=self._key(key),
                 Body=content,
                 ChecksumSHA256=encoded(digest.digest()),
-                ServerSideEncryption=ENCRYPTION,
                 StorageClass="STANDARD",
                 Metadata={"sha256": digest.hexdigest(), **(tags or {})},
                 Tagging=urlencode(tags or {}),
                 IfNoneMatch="*",
+                **given,
             )
 
     def _as_sent(self, key: str, size: int, sha256: str, checksum: str | None) -> StoredObject:
@@ -222,18 +268,11 @@ class Bucket:
         return described(self.uri(key), found)
 
     def read(self, key: str) -> Iterator[bytes]:
-        """The bytes of an object, by chunks; NotFound if there is none."""
-        doing = f"reading {self.uri(key)}"
-        with store_errors(doing):
-            body = self.client.get_object(Bucket=self.name, Key=self._key(key))["Body"]
-        with body:
-            chunks = body.iter_chunks(_READ)
-            while True:
-                with store_errors(doing):
-                    chunk = next(chunks, b"")
-                if not chunk:
-                    return
-                yield chunk
+        """The bytes of an object, by chunks, some being fetched ahead; NotFound if there is none.
+
+        What breaks off is asked for again. IntegrityError if the object is replaced meanwhile.
+        """
+        yield from read_ranges(self.client, self.name, self._key(key))
 
     def keys(self, folder: str, *, after: str = "") -> Iterator[str]:
         """The keys below a folder, in order, without this bucket's prefix; those after `folder` + `after` alone."""
@@ -244,12 +283,12 @@ class Bucket:
                 for found in page.get("Contents", ()):
                     yield found["Key"][len(self.prefix) + 1 if self.prefix else 0 :]
 
-    def abort_uploads(self, key: str, *, now: datetime | None = None) -> int:
-        """Abort what killed runs left: this key's uploads, and those of its tier that are older than 24 hours.
+    def abort_uploads(self, key: str, *, but: str | None = None, now: datetime | None = None) -> int:
+        """Abort what killed runs left: this key's uploads, and those of its tier that nothing came to for 24 hours.
 
-        Says how many. Call it under the lock. `now` is the store's own clock if it is left out.
+        Says how many; `but` is left. Call it under the lock. `now` is the store's own clock if it is left out.
         """
-        return abort_abandoned(self.client, self.name, self._key(key), now=now)
+        return abort_abandoned(self.client, self.name, self._key(key), but=but, now=now)
 
     def where(self, key: str) -> tuple[str, str]:
         """The bucket's name and the whole key."""

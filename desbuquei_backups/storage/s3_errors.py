@@ -48,6 +48,10 @@ class Taken(StoreRefused):
     """The key has an object already."""
 
 
+class NoSuchRange(StoreRefused):
+    """The object has no such bytes: it is empty."""
+
+
 class Locked(StoreRefused):
     """The object is under Object Lock or a legal hold: it cannot be deleted yet."""
 
@@ -92,6 +96,8 @@ def _answered(error: Any, doing: str) -> BackupError:
             remedy="the upload was aborted meanwhile, by a lifecycle rule of the bucket or from another machine with "
             "the same prefix: see which, then run again",
         )
+    if code == "InvalidRange" or status == 416:
+        return NoSuchRange(text, remedy="it is shorter than it was: see what else writes to the bucket")
     if code in ("InvalidObjectState", "ObjectNotInActiveTierError"):
         return Frozen(text, remedy=THAW)
     if status >= 500 or status == 429 or code in _PASSING:

@@ -20,6 +20,14 @@ class OtherClass:
 
 
 @dataclass(frozen=True, slots=True)
+class Lock:
+    """Object Lock of an object that is to be stored: until when (aware UTC), and who may delete it all the same."""
+
+    mode: LockMode
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class StoredObject:
     """An object as the store describes it (HEAD). `checksum` is S3's SHA-256: of the parts' digests if it has parts.
 

@@ -7,26 +7,42 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from desbuquei_backups.core.errors import BackupError, IntegrityError
 from desbuquei_backups.core.tiers import StorageClass
 from desbuquei_backups.storage.disk import disk_errors
 from desbuquei_backups.storage.parts import checksum_of_parts, differ, encoded, part_size, ranges
-from desbuquei_backups.storage.s3_errors import Taken, store_errors
-from desbuquei_backups.storage.stored import StoredObject
+from desbuquei_backups.storage.resuming import Begun, Record, is_part, parts_there
+from desbuquei_backups.storage.s3_errors import Taken, UploadGone, store_errors
+from desbuquei_backups.storage.stored import Lock, StoredObject
+from desbuquei_backups.storage.throttle import Throttle
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-ENCRYPTION: Literal["AES256"] = "AES256"
+SSE_S3: Mapping[str, str] = {"ServerSideEncryption": "AES256"}
 PARTS_AT_ONCE = 3
 _Part = dict[str, Any]
 
 
+def sse_kms(key: str) -> Mapping[str, str]:
+    """How to say that the store is to encrypt with that key of its key service."""
+    return {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": key}
+
+
+def locked(lock: Lock) -> dict[str, Any]:
+    """How to say that an object is to be locked."""
+    return {"ObjectLockMode": lock.mode.upper(), "ObjectLockRetainUntilDate": lock.until}
+
+
 class Upload:
-    """One multipart upload; what is small is a single part of it, so that every object is made the same way."""
+    """One multipart upload; what is small is a single part of it, so that every object is made the same way.
+
+    With a `record`, one that was begun with just these options and was cut off is gone on with: of its parts those that
+    the store has are not sent again.
+    """
 
     def __init__(
         self,
@@ -37,21 +53,53 @@ class Upload:
         sha256: str,
         storage_class: StorageClass,
         tags: Mapping[str, str],
+        lock: Lock | None = None,
+        encryption: Mapping[str, str] = SSE_S3,
+        throttle: Throttle | None = None,
+        record: Record | None = None,
     ) -> None:
         self._client, self._bucket, self._sha256 = client, bucket, sha256
+        self._throttle, self._record = throttle or Throttle(None), record
         self._doing = f"storing s3://{bucket}/{key}"
         self._sent: list[_Part] = []
+        self._there: Mapping[int, Mapping[str, Any]] = {}
+        options = {
+            "StorageClass": storage_class.value,
+            "Tagging": urlencode(tags),
+            **encryption,
+            **({"Lock": f"{lock.mode} {lock.until.isoformat()}"} if lock is not None else {}),
+        }
+        where = {"Bucket": bucket, "Key": key}
+        if record is not None and (upload_id := record.upload_id(bucket, key, sha256, options)) is not None:
+            self._where: Any = {**where, "UploadId": upload_id}
+            if (there := parts_there(client, self._where)) is not None:
+                self._there = there
+                return
+        given: Any = {**encryption, **(locked(lock) if lock is not None else {})}
         with store_errors(self._doing):
             begun = client.create_multipart_upload(
                 Bucket=bucket,
                 Key=key,
                 ChecksumAlgorithm="SHA256",
-                ServerSideEncryption=ENCRYPTION,
                 StorageClass=storage_class.value,
                 Metadata={"sha256": sha256, **tags},
                 Tagging=urlencode(tags),
+                **given,
             )
-        self._where: Any = {"Bucket": bucket, "Key": key, "UploadId": begun["UploadId"]}
+        self._where = {**where, "UploadId": begun["UploadId"]}
+        if record is not None:
+            record.write(
+                Begun(bucket=bucket, key=key, sha256=sha256, options=options, upload_id=str(begun["UploadId"]))
+            )
+
+    @property
+    def upload_id(self) -> str:
+        return str(self._where["UploadId"])
+
+    @property
+    def resumed(self) -> int:
+        """How many parts were there already."""
+        return len(self._there)
 
     def send(self, path: Path, size: int, progress: Callable[[int], None]) -> None:
         """Send all parts, and compare the whole with its SHA-256: IntegrityError if it is not that."""
@@ -131,21 +179,31 @@ class Upload:
         return None if None in told else checksum_of_parts([base64.b64decode(str(each)) for each in told])
 
     def complete(self) -> None:
-        """Make the object of its parts, unless the key is taken.
+        """Make the object of its parts, unless the key is taken. Nothing is left to go on with then.
 
         Taken or UploadGone may be said of ourselves: where the answer to the first request was lost, boto3 asks again.
         """
         parts: Any = self._sent
         with store_errors(self._doing):
             self._client.complete_multipart_upload(**self._where, MultipartUpload={"Parts": parts}, IfNoneMatch="*")
+        if self._record is not None:
+            self._record.forget()
 
     def abort(self) -> None:
-        """Leave nothing behind; a store that does not answer is asked again by the next run."""
-        with suppress(BackupError), store_errors(self._doing):
-            self._client.abort_multipart_upload(**self._where)
+        """Leave nothing behind; where the store does not answer, the next run goes on with it, or asks again."""
+        with suppress(BackupError):
+            with suppress(UploadGone), store_errors(self._doing):
+                self._client.abort_multipart_upload(**self._where)
+            if self._record is not None:
+                self._record.forget()
 
     def _part(self, number: int, data: bytes, progress: Callable[[int], None]) -> _Part:
-        digest = encoded(hashlib.sha256(data).digest())
+        raw = hashlib.sha256(data).digest()
+        digest = encoded(raw)
+        if (there := self._there.get(number)) is not None and is_part(there, data, raw):
+            progress(len(data))
+            return {"PartNumber": number, "ETag": there["ETag"], "ChecksumSHA256": digest}
+        self._throttle.take(len(data))
         with store_errors(self._doing):
             answer = self._client.upload_part(**self._where, PartNumber=number, Body=data, ChecksumSHA256=digest)
         progress(len(data))

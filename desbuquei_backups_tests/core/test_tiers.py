@@ -7,7 +7,8 @@ import pytest
 
 from desbuquei_backups.core.errors import ConfigurationError
 from desbuquei_backups.core.periods import Period, Unit, in_words
-from desbuquei_backups.core.tiers import StorageClass, Takes, load_policy
+from desbuquei_backups.core.tiers import LockMode, StorageClass, Takes, load_policy
+from desbuquei_backups_tests.policies import PACKAGED
 
 GOOD = """\
 database = "vendas"
@@ -226,3 +227,40 @@ def test_a_period_that_is_longer_than_time_begins_with_it() -> None:
 )
 def test_lengths_of_time_are_told_in_two_units(length: timedelta, text: str) -> None:
     assert in_words(length) == text
+
+
+def test_the_rate_the_key_and_the_locks_are_the_policys() -> None:
+    packaged = load_policy()
+    assert (packaged.max_bandwidth, packaged.kms_key) == (None, None)
+    assert {name for name, tier in packaged.tiers.items() if tier.object_lock is LockMode.GOVERNANCE} == {"quarterly"}
+
+
+@pytest.mark.parametrize(
+    ("written_as", "rate"), [("20 MB/s", 20_000_000), ("512 kB/s", 512_000), ("1.5 GB/s", 1_500_000_000)]
+)
+def test_a_rate_is_written_as_people_write_it(tmp_path: Path, written_as: str, rate: int) -> None:
+    path = tmp_path / "policy.toml"
+    path.write_text(f'max_bandwidth = "{written_as}"\n{PACKAGED}')
+    assert load_policy(path).max_bandwidth == rate
+
+
+@pytest.mark.parametrize("line", ['max_bandwidth = "fast"', 'max_bandwidth = "0 MB/s"', "max_bandwidth = 20"])
+def test_a_rate_that_is_none_is_refused_with_its_line(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "policy.toml"
+    path.write_text(f"{line}\n{PACKAGED}")
+    with pytest.raises(ConfigurationError, match="line 1, max_bandwidth"):
+        load_policy(path)
+
+
+@pytest.mark.parametrize(
+    ("count", "unit", "then"),
+    [
+        (12, Unit.MONTH, datetime(2027, 1, 31, 2, tzinfo=UTC)),
+        (1, Unit.MONTH, datetime(2026, 2, 28, 2, tzinfo=UTC)),
+        (7, Unit.YEAR, datetime(2033, 1, 31, 2, tzinfo=UTC)),
+        (12, Unit.WEEK, datetime(2026, 4, 25, 2, tzinfo=UTC)),
+        (9_000, Unit.YEAR, datetime.max.replace(tzinfo=UTC)),
+    ],
+)
+def test_what_is_kept_for_a_calendar_period_is_locked_until_its_end(count: int, unit: Unit, then: datetime) -> None:
+    assert Period(count=count, unit=unit).after(datetime(2026, 1, 31, 2, tzinfo=UTC)) == then

@@ -1,6 +1,7 @@
 """Pruning: what goes is gone with all its versions, what is promised stays, and an interruption leaves the truth."""
 
 import json
+import tomllib
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,6 +13,7 @@ import pytest
 from desbuquei_backups.core.errors import NotFound, StoreUnreachable
 from desbuquei_backups.core.retention import Place
 from desbuquei_backups.core.slots import Slot
+from desbuquei_backups.core.tiers import Policy
 from desbuquei_backups.operations import holds, inventory
 from desbuquei_backups.operations.asked import Asked
 from desbuquei_backups.operations.in_use import reading
@@ -28,6 +30,7 @@ from desbuquei_backups_tests.faults import FaultyStore
 from desbuquei_backups_tests.operations.elsewhere import elsewhere, said
 from desbuquei_backups_tests.operations.losses import line_of
 from desbuquei_backups_tests.operations.tiers import back_up
+from desbuquei_backups_tests.policies import due_together, with_crons
 
 pytestmark = pytest.mark.usefixtures("shop")
 FIRST = datetime(2026, 1, 1, 2, tzinfo=UTC)
@@ -151,6 +154,23 @@ def test_what_is_locked_is_not_pruned_before_its_time_and_says_until_when(
     assert found[first].verdict.reason == f"locked until {until:%Y-%m-%d}"
     assert gone(prune(site), Place.S3) == []
     everything_listed_is_whole(site)
+
+
+@pytest.mark.usefixtures("together")
+def test_a_quarterly_is_locked_for_as_long_as_it_is_kept_and_a_daily_is_not(make_site, source_url, vault_url) -> None:
+    # The store's clock is real: the slot is one of now.
+    now = datetime.now(UTC)
+    policy_text = with_crons(due_together(now))
+    site = make_site(source_url, urls={S3_URL: vault_url})
+    policy = Policy.model_validate(tomllib.loads(policy_text))
+    site = replace(site, settings=replace(site.settings, policy=policy), now=lambda: now)
+    daily, quarterly = (site.open_slot(tier) for tier in ("daily", "quarterly"))
+    for slot, done in zip((daily, quarterly), back_up(site, daily, quarterly), strict=True):
+        locked = [file.stored.locked_until for file in done.files if file.stored is not None]
+        manifest = site.bucket.head(f"{slot.tier}/{slot.backup_id}.manifest.json")
+        assert manifest is not None
+        until = site.tier(slot).kept_in_s3.after(slot.due) if slot is quarterly else None
+        assert {*locked, manifest.locked_until} == {until}
 
 
 def test_a_lock_that_the_clock_here_says_is_over_is_refused_by_the_store_and_said(
