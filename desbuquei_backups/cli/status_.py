@@ -62,6 +62,11 @@ def _print(found: "Status") -> None:
         if tier.missed:
             more = f" and {len(tier.missed) - _SHOWN} more" if len(tier.missed) > _SHOWN else ""
             out.print(f"missed, {tier.tier}: {', '.join(tier.missed[:_SHOWN])}{more}")
+    if found.costs:
+        usd = sum(each.usd for each in found.costs)
+        out.print(
+            f"S3: at most USD {usd:,.2f} a month once all tiers are full; `desbuquei doctor` has each tier's part"
+        )
     if found.second_place is not None:
         out.print(f"second place: {escape(found.second_place.said())}")
     if found.disk is not None:
@@ -90,6 +95,10 @@ def _document(found: "Status") -> dict[str, Any]:
         if found.disk
         else None,
         "s3_trouble": found.store_trouble,
+        "monthly_costs": [
+            {"tier": each.tier, "storage_class": each.storage_class.value, "kept": each.kept, "usd": round(each.usd, 4)}
+            for each in found.costs
+        ],
         "second_place": None
         if found.second_place is None
         else {

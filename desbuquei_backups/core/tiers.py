@@ -155,6 +155,7 @@ class Policy(BaseModel):
     max_monthly_egress_gb: float = Field(default=200, gt=0, allow_inf_nan=False)
     max_bandwidth: Rate | None = None
     kms_key: str | None = Field(default=None, min_length=1)
+    storage_prices: Mapping[StorageClass, Annotated[float, Field(ge=0, allow_inf_nan=False)]] = {}
     tiers: Mapping[TierName, Tier] = Field(min_length=1)
 
     def tier(self, name: str) -> Tier:

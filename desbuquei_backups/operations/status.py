@@ -7,6 +7,7 @@ from datetime import datetime
 
 from desbuquei_backups.core.errors import BackupError, ConfigurationError
 from desbuquei_backups.core.periods import in_words
+from desbuquei_backups.core.prices import TierCost, monthly_costs
 from desbuquei_backups.core.slots import Slot
 from desbuquei_backups.core.tiers import shortest_interval
 from desbuquei_backups.operations import inventory
@@ -35,6 +36,7 @@ class Status:
     store_trouble: str | None
     notes: Sequence[str]
     second_place: SecondPlace | None = None
+    costs: Sequence[TierCost] = ()
 
 
 def status(site: Site) -> Status:
@@ -70,7 +72,17 @@ def status(site: Site) -> Status:
     faults = [*recent.faults, *_ahead(ahead), *(second.faults if second is not None else ())]
     safety, reason = verdict(site.policy, tiers, disk, store_trouble, faults, now)
     point = _recovery_point(site) if recent.held else None
-    return Status(safety, reason, tiers, point, disk, store_trouble, [*faults, *_notes(site)], second)
+    return Status(
+        safety, reason, tiers, point, disk, store_trouble, [*faults, *_notes(site)], second, _costs(site, recent)
+    )
+
+
+def _costs(site: Site, recent: Recent) -> list[TierCost]:
+    """At the size of the newest backup that is recorded; nothing before the first."""
+    known = [*recent.held.values(), *recent.before.values()]
+    sized = [held for held in known if held.status == "sealed" and held.size and held.taken_at]
+    newest = max(sized, key=lambda held: (held.taken_at or site.now(), held.slot), default=None)
+    return monthly_costs(site.policy, newest.size) if newest is not None and newest.size else []
 
 
 def _ahead(backup_ids: Sequence[str]) -> list[str]:

@@ -4,6 +4,7 @@ import logging
 
 from desbuquei_backups.core.errors import Frozen, IntegrityError, NotFound
 from desbuquei_backups.core.manifest import FileFacts, Manifest, Role, manifest_name
+from desbuquei_backups.core.prices import stored_as
 from desbuquei_backups.core.slots import Slot
 from desbuquei_backups.core.tiers import StorageClass
 from desbuquei_backups.operations import verify
@@ -45,9 +46,7 @@ def class_of(site: Site, file: FileFacts) -> StorageClass | None:
     if file.role is not Role.DUMP:
         return StorageClass.STANDARD
     tier = site.policy.tiers.get(_taken_for(file.name).tier)
-    if tier is None:
-        return None
-    return tier.storage_class if file.size >= tier.storage_class.least_billed else StorageClass.STANDARD
+    return stored_as(tier, file.size) if tier is not None else None
 
 
 def _copied(site: Site, manifest: Manifest, file: FileFacts) -> StoredObject | None:

@@ -252,6 +252,12 @@ class Bucket:
         with store_errors(f"deleting {self.uri(key)}"):
             self.client.delete_object(Bucket=self.name, Key=self._key(key))
 
+    def thaw(self, key: str, *, days: int, speed: str) -> None:
+        """Ask for a readable copy of a frozen object, for so many days; `speed` is S3's name of a retrieval tier."""
+        asked: Any = {"Days": days, "GlacierJobParameters": {"Tier": speed}}
+        with store_errors(f"thawing {self.uri(key)}"):
+            self.client.restore_object(Bucket=self.name, Key=self._key(key), RestoreRequest=asked)
+
     def time(self) -> datetime | None:
         """What the store's clock says, to the second."""
         with store_errors("asking for the time"):

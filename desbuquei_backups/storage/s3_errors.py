@@ -18,8 +18,8 @@ _GRANT = (
     "s3:AbortMultipartUpload on the bucket and what is in it"
 )
 THAW = (
-    "it is in a class that must be thawed first, which takes hours: docs/recovery.md has the command; or restore "
-    "another tier's backup, `desbuquei list --remote` shows them"
+    "it is in a class that must be thawed first, which takes hours: `desbuquei thaw ID` asks for it, and says when it "
+    "can be read; or restore another tier's backup, `desbuquei list --remote` shows them"
 )
 CREATE_BUCKET = "create the bucket, or correct DESBUQUEI_S3_URL"
 _REMEDIES = {

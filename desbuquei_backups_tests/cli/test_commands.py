@@ -169,6 +169,19 @@ def test_prune_says_why_each_backup_is_kept_and_what_went(run, archived, site, b
     assert (site.settings.folder / f"{archived}.sql.gz").exists()
 
 
+def test_what_is_not_frozen_needs_no_thawing(run, archived):
+    done = run("thaw", archived)
+    assert (done.returncode, "is in STANDARD: it can be read as it is" in done.stdout) == (0, True)
+
+
+def test_status_and_doctor_say_what_s3_costs(run, archived):
+    assert "S3: at most USD 0.00 a month" in run("status").stdout
+    costs = json.loads(run("status", "--json").stdout)["monthly_costs"]
+    assert [each["kept"] for each in costs if each["tier"] == "quarterly"] == [28]
+    found = [each for each in json.loads(run("doctor", "--json").stdout)["findings"] if each["area"] == "costs"]
+    assert [each["name"] for each in found] == ["hourly", "daily", "weekly", "monthly", "quarterly"]
+
+
 def test_a_backup_is_held_and_released_by_its_id(run, archived, bucket):
     held = run("hold", archived, "--reason", "processo 123", "--operator", "ana")
     assert held.returncode == 0
@@ -373,7 +386,7 @@ def test_a_bad_policy_is_a_finding_of_doctor(run, tmp_path):
     assert json.loads(done.stdout)["findings"][0]["name"] == "policy"
 
 
-@pytest.mark.parametrize("name", ["doctor", "list", "status", "verify", "restore", "prune", "hold", "release"])
+@pytest.mark.parametrize("name", ["doctor", "list", "status", "verify", "restore", "prune", "hold", "release", "thaw"])
 def test_a_command_starts_without_what_it_does_not_use(name):
     program = (
         "import sys; from desbuquei_backups.cli.main import main; main([sys.argv[1], '--help']); "

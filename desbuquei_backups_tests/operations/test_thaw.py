@@ -1,0 +1,121 @@
+"""Thawing, on moto's S3 server: the embedded one serves frozen objects at once and knows no RestoreObject."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+from urllib.request import Request, urlopen
+
+import pytest
+from moto.server import ThreadedMotoServer
+
+from desbuquei_backups.core.errors import ConfigurationError, Frozen, NotFound
+from desbuquei_backups.core.thawing import LONGEST, Speed
+from desbuquei_backups.core.tiers import StorageClass
+from desbuquei_backups.operations.copies import Place, find_copy
+from desbuquei_backups.operations.seal import seal
+from desbuquei_backups.operations.settings import S3_URL
+from desbuquei_backups.operations.site import Site
+from desbuquei_backups.operations.thaw import State, thaw
+from desbuquei_backups.storage.catalog import key_of
+from desbuquei_backups_tests.operations.tiers import QUARTERLY, fill
+
+pytestmark = pytest.mark.usefixtures("shop", "together")
+
+
+@pytest.fixture
+def glacier() -> Iterator[str]:
+    """The endpoint of moto's server, whose thaws are done after they were looked at twice."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    _post(
+        f"http://{host}:{port}/moto-api/state-manager/set-transition",
+        {"model_name": "s3::keyrestore", "transition": {"progression": "manual", "times": 3}},
+    )
+    yield f"http://{host}:{port}"
+    _post(f"http://{host}:{port}/moto-api/reset", {})
+    server.stop()
+
+
+def _post(url: str, content: object) -> None:
+    with urlopen(Request(url, json.dumps(content).encode(), {"Content-Type": "application/json"})) as answer:  # noqa: S310
+        assert answer.status in (200, 201)
+
+
+@pytest.fixture
+def site(make_site, source_url, glacier) -> Site:
+    """A site whose quarterly is archived, frozen, on moto's server."""
+    aws = {"AWS_ENDPOINT_URL_S3": glacier, "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "y"}
+    site = make_site(source_url, aws=aws, urls={S3_URL: "s3://vault/backups"})
+    site.bucket.client.create_bucket(Bucket="vault")
+    fill(site, QUARTERLY)
+    manifest = seal(site, QUARTERLY).manifest
+    # moto's checksums of uploads in parts are wrong, and our upload would refuse them: the objects are put whole.
+    for file in manifest.files:
+        content = (site.settings.folder / file.name).read_bytes()
+        frozen = file is manifest.dump or file.name == manifest.dump.name
+        site.bucket.client.put_object(
+            Bucket="vault",
+            Key=f"backups/{key_of(file.name)}",
+            Body=content,
+            StorageClass="DEEP_ARCHIVE" if frozen else "STANDARD",
+            Metadata={"sha256": hashlib.sha256(content).hexdigest()},
+        )
+    site.bucket.client.put_object(
+        Bucket="vault",
+        Key=f"backups/quarterly/{QUARTERLY.backup_id}.manifest.json",
+        Body=manifest.to_bytes(),
+    )
+    return site
+
+
+def ask(site: Site, **changed: object):
+    return thaw(site, QUARTERLY.backup_id, **{"days": 7, "speed": Speed.STANDARD, **changed})  # type: ignore[arg-type]
+
+
+def test_a_frozen_backup_is_thawed_and_then_read(site, clock) -> None:
+    with pytest.raises(Frozen, match="DEEP_ARCHIVE") as refused:
+        find_copy(site, QUARTERLY.backup_id, Place.S3)
+    assert "desbuquei thaw ID" in refused.value.remedy
+    asked = ask(site)
+    assert (asked.state, asked.asked) == (State.THAWING, True)
+    assert asked.readable_by == clock.now + timedelta(hours=12)
+    clock.pass_by(hours=1)
+    again = ask(site)
+    assert (again.state, again.asked, again.readable_by) == (State.THAWING, False, asked.readable_by)
+    states = [ask(site).state for _ in range(4)]
+    assert states[-1] is State.THAWED
+    assert ask(site).until is not None
+    copy = find_copy(site, QUARTERLY.backup_id, Place.S3)
+    assert b"pedidos" in b"".join(copy.read(copy.manifest.dump.role))
+
+
+def test_bulk_takes_longer_and_deep_archive_has_no_express(site, clock) -> None:
+    with pytest.raises(ConfigurationError, match="expedited") as refused:
+        ask(site, speed=Speed.EXPEDITED)
+    assert "standard, bulk" in refused.value.remedy
+    assert ask(site, speed=Speed.BULK).readable_by == clock.now + timedelta(hours=48)
+
+
+def test_what_is_not_frozen_needs_no_thawing_and_what_is_not_there_is_not_found(site) -> None:
+    with pytest.raises(NotFound, match="not archived"):
+        thaw(site, "daily-2023-09-30-020000", days=7, speed=Speed.STANDARD)
+    key = f"backups/quarterly/{QUARTERLY.backup_id}.sql.gz"
+    content = site.bucket.client.get_object(
+        Bucket="vault", Key=f"backups/{key_of(f'{QUARTERLY.backup_id}.manifest.json')}"
+    )
+    assert content["ContentLength"] > 0
+    site.bucket.client.put_object(Bucket="vault", Key=key, Body=b"x", StorageClass="STANDARD")
+    assert ask(site).state is State.NEVER_FROZEN
+
+
+def test_a_thaw_that_somebody_else_asked_for_is_known_without_its_hour(site) -> None:
+    site.bucket.thaw(key_of(f"{QUARTERLY.backup_id}.sql.gz"), days=3, speed="Bulk")
+    found = ask(site)
+    assert (found.state, found.readable_by) == (State.THAWING, None)
+
+
+def test_every_frozen_class_says_how_long_it_takes() -> None:
+    assert LONGEST.keys() == {each for each in StorageClass if each.frozen}
+    assert all(Speed.STANDARD in speeds for speeds in LONGEST.values())
