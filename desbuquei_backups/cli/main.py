@@ -15,6 +15,7 @@ _COMMANDS = {
     "list": "The backups there are.",
     "status": "Are we safe? The last good recovery point, its age, what is due next.",
     "verify": "Recompute and compare checksums, test archives.",
+    "prove": "Restore an archived backup, compare everything, drop it.",
     "thaw": "Ask for a readable copy of a frozen backup, and say when it will be there.",
     "prune": "Apply retention; the plan gives a reason for every backup.",
     "hold": "Keep a backup until it is released, whatever its age.",

@@ -2,12 +2,13 @@
 
 import os
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from desbuquei_backups.cli.output import console, json_option, messages, print_json
-from desbuquei_backups.cli.site import open_site
+from desbuquei_backups.cli.site import identity_option, open_site
 from desbuquei_backups.core.comparison import Finding, Verdict, tally
 from desbuquei_backups.core.errors import ConfigurationError
 from desbuquei_backups.operations.copies import Place
@@ -52,6 +53,7 @@ _SHOWN = 20
 @click.option("--overwrite", metavar="NAME", help="Replace the database of that name, when the new one is whole.")
 @click.option("--around-missing", is_flag=True, help="Leave what the target's server lacks, and list it.")
 @click.option("--no-tablespaces", is_flag=True, help="Put everything into the default tablespace.")
+@identity_option
 @json_option
 def command(
     *,
@@ -63,6 +65,7 @@ def command(
     overwrite: str | None,
     around_missing: bool,
     no_tablespaces: bool,
+    identity: Path | None,
     as_json: bool,
 ) -> int:
     """Restore the logical dump of a backup: missing roles, the dump, the database's own properties.
@@ -83,7 +86,7 @@ def command(
     target = _destination(into)
     wanted = Wanted(Place(place), overwrite, around_missing, no_tablespaces, platform)
     begun = time.monotonic()
-    with open_site() as site:
+    with open_site(identity=identity) as site:
         if tables:
             done = restore_tables(site, backup_id, tables, target, wanted)
         else:

@@ -3,16 +3,33 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import click
 
 from desbuquei_backups.embedded.settings import with_embedded_servers
 from desbuquei_backups.operations.settings import from_environment
 from desbuquei_backups.operations.site import Site
 
+identity_option = click.option(
+    "--identity",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="The age identity that opens encrypted backups. [default: DESBUQUEI_AGE_IDENTITY]",
+)
+
 
 @contextmanager
-def open_site(*, bars: bool = True) -> Iterator[Site]:
-    """The site of this environment; ConfigurationError if the policy is bad. `bars=False`: nothing is drawn."""
-    with with_embedded_servers(from_environment(os.environ)) as settings:
+def open_site(*, bars: bool = True, identity: Path | None = None) -> Iterator[Site]:
+    """The site of this environment; ConfigurationError if the policy is bad. `bars=False`: nothing is drawn.
+
+    `identity`: the file named on the command line.
+    """
+    given = from_environment(os.environ)
+    if identity is not None:
+        given = replace(given, age_identity=identity)
+    with with_embedded_servers(given) as settings:
         if not bars:
             yield Site(settings)
             return

@@ -1,13 +1,14 @@
 """`desbuquei verify`: whether backups are still what their manifests say."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from desbuquei_backups.cli import shown
 from desbuquei_backups.cli.output import console, json_option, print_json
-from desbuquei_backups.cli.site import open_site
+from desbuquei_backups.cli.site import identity_option, open_site
 
 if TYPE_CHECKING:
     from desbuquei_backups.operations.verification import Verified
@@ -19,9 +20,17 @@ if TYPE_CHECKING:
 @click.option("--all", "everything", is_flag=True, help="All backups there are.")
 @click.option("--remote", is_flag=True, help="The copies in S3, read back whole, instead of those on disk.")
 @click.option("--second", is_flag=True, help="The copies in the second place, read back whole.")
+@identity_option
 @json_option
 def command(
-    *, backup_ids: tuple[str, ...], latest: str | None, everything: bool, remote: bool, second: bool, as_json: bool
+    *,
+    backup_ids: tuple[str, ...],
+    latest: str | None,
+    everything: bool,
+    remote: bool,
+    second: bool,
+    identity: Path | None,
+    as_json: bool,
 ) -> int:
     """Recompute every checksum, test every archive, count the rows inside, and compare with the manifest.
 
@@ -31,7 +40,7 @@ def command(
 
     if sum([bool(backup_ids), bool(latest), everything]) != 1:
         raise click.UsageError("name backups, or a tier with --latest, or --all")
-    with open_site() as opened:
+    with open_site(identity=identity) as opened:
         site, remote = (opened.at_second_place, True) if second else (opened, remote)
         ids = list(backup_ids) or chosen(site, latest=latest, remote=remote)
         done = [verify_backup(site, backup_id, remote=remote) for backup_id in ids]
@@ -63,6 +72,8 @@ def _print(done: "Sequence[Verified]") -> None:
                 out.print(f"[red]✗[/] {escape(file.name)}: {escape(fault)}", soft_wrap=True)
             if file.unread:
                 out.print(f"[yellow]?[/] {escape(file.name)}: {escape(file.unread)}")
+        for why in dict.fromkeys(file.unopened for file in backup.files if file.unopened):
+            out.print(f"[yellow]?[/] {backup.backup_id}: {escape(why)}")
         if not backup.whole:
             out.print(f"  [bold]What to do:[/] {_remedy(backup)}", soft_wrap=True)
 
@@ -86,6 +97,13 @@ def _document(backup: "Verified") -> dict[str, Any]:
         "whole": backup.whole,
         "remedy": None if backup.whole else _remedy(backup),
         "files": [
-            {"name": f.name, "size": f.size, "faults": list(f.faults), "unread": f.unread or None} for f in backup.files
+            {
+                "name": f.name,
+                "size": f.size,
+                "faults": list(f.faults),
+                "unread": f.unread or None,
+                "unopened": f.unopened or None,
+            }
+            for f in backup.files
         ],
     }

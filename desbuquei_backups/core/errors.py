@@ -16,6 +16,7 @@ BackupError
 │   ├── StoreRefused        no such bucket, no permission, an object already there
 │   └── Frozen              the object must be thawed before it can be read or copied
 ├── IntegrityError          bytes are not what they were
+├── IdentityError           an encrypted backup, and no identity here that opens it
 ├── SlotError               a backup cannot be taken in the past or in the future
 ├── TargetRefused           the place to restore into is not empty, or is the source itself
 ├── NotFound                no such backup here
@@ -28,6 +29,7 @@ __all__ = [
     "ConfigurationError",
     "DiskError",
     "Frozen",
+    "IdentityError",
     "IntegrityError",
     "NotFound",
     "RestoreFailed",
@@ -124,6 +126,10 @@ class Frozen(StoreError):
 
 
 class IntegrityError(BackupError):
+    pass
+
+
+class IdentityError(BackupError):
     pass
 
 

@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from desbuquei_backups.core.errors import IntegrityError
+from desbuquei_backups.core.transport import Transport
 
 SCHEMA_VERSION: Literal[1] = 1
 FINGERPRINT = "sum of hashtextextended(row(columns sorted by name)::text collate C, 0)"
@@ -26,10 +27,19 @@ class Role(StrEnum):
     DATABASE = "database"
 
 
+class DecryptedFacts(_Frozen):
+    """An encrypted file as it is when it is decrypted: the gzip of before."""
+
+    size: int = Field(ge=0)
+    md5: str
+    sha256: str
+
+
 class FileFacts(_Frozen):
-    """One file of a backup. `size` and `plain_size` (before compression) are bytes.
+    """One file of a backup, as it lies on disk and in S3. `size` and `plain_size` (before compression) are bytes.
 
     `parts_sha256` is what S3 says of an object that was stored in our parts: SHA-256 of their digests, and how many.
+    `decrypted` is there if the file is encrypted.
     """
 
     name: str
@@ -39,6 +49,7 @@ class FileFacts(_Frozen):
     md5: str
     sha256: str
     parts_sha256: str | None = None
+    decrypted: DecryptedFacts | None = None
 
 
 class TableFacts(_Frozen):
@@ -97,7 +108,7 @@ class LeftOut(_Frozen):
 
 
 class ServerFacts(_Frozen):
-    """The source server and database, as far as a restore depends on them."""
+    """The source server and database, as far as a restore depends on them; `transport`: how it was reached."""
 
     system_identifier: str | None
     version: str
@@ -115,6 +126,7 @@ class ServerFacts(_Frozen):
     settings: Mapping[str, str]
     tablespaces: Sequence[str]
     platform: str | None
+    transport: Transport | None = None
 
     @property
     def major(self) -> int:
@@ -138,7 +150,8 @@ class Manifest(_Frozen):
     """A backup. Written once, when its files were read back and found whole.
 
     `copy_of`: its files are a copy of that backup's, taken at the same instant. `same_as`: nothing had changed since
-    that backup, whose files stand for its own. `operator` and `reason`: who asked for it, and why.
+    that backup, whose files stand for its own. `operator` and `reason`: who asked for it, and why. `recipients`: the
+    age public keys that its files are encrypted to; any one's identity opens them.
     """
 
     schema_version: Literal[1] = SCHEMA_VERSION
@@ -163,6 +176,7 @@ class Manifest(_Frozen):
     copy_of: str | None = None
     same_as: str | None = None
     mark: Mark | None = None
+    recipients: Sequence[str] = ()
     operator: str | None = None
     reason: str | None = None
     sealed_at: AwareDatetime | None = None

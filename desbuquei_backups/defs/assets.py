@@ -99,6 +99,7 @@ def tier_assets(
         "output_required": takes is Takes.FULL,
         "check_specs": [
             *specs("dump", *checks.DUMP_CHECKS, blocking=True),
+            *specs("dump", checks.CONNECTION_IS_ENCRYPTED, blocking=False),
             *(
                 specs("dump", checks.RECOVERY_POINT_WITHIN_OBJECTIVE, blocking=False)
                 if takes is Takes.INCREMENTAL
@@ -132,7 +133,7 @@ def tier_assets(
         kinds={"s3"},
         check_specs=[
             *specs("s3_archive", checks.ARCHIVE_MATCHES_MANIFEST, blocking=True),
-            *specs("s3_archive", checks.ARCHIVE_IS_ENCRYPTED, blocking=False),
+            *specs("s3_archive", checks.ARCHIVE_IS_ENCRYPTED, checks.CONNECTION_IS_ENCRYPTED, blocking=False),
         ],
     )
     def s3_archive(context: dg.AssetExecutionContext, backups: Backups) -> steps.Steps:
@@ -147,6 +148,8 @@ def tier_assets(
         **common,
         deps=[dg.AssetDep([database, tier, "s3_archive"]), *after("restored_copy")],
         kinds={"postgres"},
+        # Nothing is materialised where no identity opens an encrypted backup.
+        output_required=False,
         check_specs=specs("restored_copy", *checks.RESTORED_COPY_CHECKS, blocking=False),
     )
     def restored_copy(context: dg.AssetExecutionContext, backups: Backups) -> steps.Steps:
@@ -155,6 +158,7 @@ def tier_assets(
         Every count, fingerprint and definition is read again and compared with the dump's own snapshot. What that
         server lacks is restored around and reported as what could not be compared. A copy is proven by the restored
         copy of what it was taken from and its equal checksum; run again, it is restored itself, unless it is frozen.
+        An encrypted backup is proven where its identity is (DESBUQUEI_AGE_IDENTITY), not where it was taken.
         """
         yield from steps.restored_copy(context, backups, tier)
 
@@ -166,7 +170,11 @@ def tier_assets(
         deps=[dg.AssetDep([database, tier, "s3_archive"]), *after("second_archive")],
         kinds={"s3"},
         check_specs=specs(
-            "second_archive", checks.ARCHIVE_MATCHES_MANIFEST, checks.ARCHIVE_IS_ENCRYPTED, blocking=False
+            "second_archive",
+            checks.ARCHIVE_MATCHES_MANIFEST,
+            checks.ARCHIVE_IS_ENCRYPTED,
+            checks.CONNECTION_IS_ENCRYPTED,
+            blocking=False,
         ),
     )
     def second_archive(context: dg.AssetExecutionContext, backups: Backups) -> steps.Steps:

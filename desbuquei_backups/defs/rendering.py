@@ -122,6 +122,7 @@ def dump_metadata(taken: Taken, folder: Path) -> Mapping[str, Any]:
         "server": f"PostgreSQL {manifest.server.version}, database {manifest.server.database}",
         "WAL position": manifest.server.lsn or "not known: the role may not ask",
         "pg_dump": manifest.tools.get("pg_dump", ""),
+        "encrypted to": ", ".join(manifest.recipients) or "nobody: readable by who has the file",
         "reused": taken.reused,
         "verified": _VERIFIED[taken.where] if taken.reused else "as it was written",
     }
@@ -151,6 +152,7 @@ def manifest_metadata(sealed: Sealed, folder: Path) -> Mapping[str, Any]:
             ("file", "bytes", "MD5", "SHA-256"),
             bytes="int",
         ),
+        **_decrypted(manifest),
         "needs on restore": _table(
             [
                 {"kind": r.kind, "name": r.name, "version": r.version or "", "dependants": len(r.dependants)}
@@ -162,6 +164,16 @@ def manifest_metadata(sealed: Sealed, folder: Path) -> Mapping[str, Any]:
         "reused": sealed.reused,
         "verified": _VERIFIED[sealed.where],
     }
+
+
+def _decrypted(manifest: Manifest) -> Mapping[str, Any]:
+    """What the encrypted files are when somebody decrypts them."""
+    rows = [
+        {"file": file.name, "bytes": inside.size, "MD5": inside.md5, "SHA-256": inside.sha256}
+        for file in manifest.files
+        if (inside := file.decrypted) is not None
+    ]
+    return {"decrypted": _table(rows, ("file", "bytes", "MD5", "SHA-256"), bytes="int")} if rows else {}
 
 
 def archive_metadata(archived: Archived) -> Mapping[str, Any]:
@@ -238,7 +250,7 @@ def _restored(proof: Proof) -> str:
     if proof.place is Place.DISK:
         return "from disk: its archive has the same checksum, and is frozen"
     if proof.restored == proof.manifest.backup_id:
-        return "from S3" if proof.seconds else "before: its archive is frozen and has the same checksum"
+        return "from S3" if proof.seconds else "before: its archive cannot be read here, and has the same checksum"
     return f"as {proof.restored}, whose bytes are the same"
 
 

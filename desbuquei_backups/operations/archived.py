@@ -1,21 +1,28 @@
-"""Read a file of a backup back from S3, decompressed, and refuse it at its end if it is not what was archived."""
+"""Read what is in a backup's file back from S3, and refuse it at its end if it is not what was archived."""
 
 import hashlib
 from collections.abc import Callable, Iterator
 
 from desbuquei_backups.core.errors import IntegrityError
 from desbuquei_backups.core.manifest import Manifest, Role
+from desbuquei_backups.storage.age_keys import Identity
 from desbuquei_backups.storage.catalog import key_of
+from desbuquei_backups.storage.inside import read_inside
 from desbuquei_backups.storage.s3 import Bucket
-from desbuquei_backups.storage.stream import read_gzip
 
 
 def read_archived(
-    bucket: Bucket, manifest: Manifest, role: Role, *, progress: Callable[[int], None] = lambda _: None
+    bucket: Bucket,
+    manifest: Manifest,
+    role: Role,
+    identity: Identity | None,
+    *,
+    progress: Callable[[int], None] = lambda _: None,
 ) -> Iterator[bytes]:
-    """The plain bytes of one file of an archived backup.
+    """The SQL in one file of an archived backup; `identity` opens it if it is encrypted.
 
-    IntegrityError if the object is damaged or another one, at the latest when all of it was read; NotFound; StoreError.
+    IntegrityError if the object is damaged or another one, at the latest when all of it was read; IdentityError;
+    NotFound; StoreError.
     """
     file = manifest.file(role)
     digest = hashlib.sha256()
@@ -26,7 +33,7 @@ def read_archived(
             progress(len(chunk))
             yield chunk
 
-    yield from read_gzip(hashed(), name=file.name)
+    yield from read_inside(hashed(), file, identity)
     if digest.hexdigest() != file.sha256:
         raise IntegrityError(
             f"{bucket.uri(key_of(file.name))} is not what was archived: its SHA-256 is {digest.hexdigest()}, "

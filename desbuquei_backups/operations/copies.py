@@ -1,10 +1,10 @@
-"""The two copies of a backup, in S3 and on disk: found, and read back as plain SQL."""
+"""The copies of a backup, in S3 and on disk: found, and read back as plain SQL."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from desbuquei_backups.core.errors import Frozen, IntegrityError, NotFound
+from desbuquei_backups.core.errors import Frozen, IdentityError, IntegrityError, NotFound
 from desbuquei_backups.core.manifest import Manifest, Role
 from desbuquei_backups.core.slots import Slot
 from desbuquei_backups.operations import verify
@@ -13,8 +13,9 @@ from desbuquei_backups.operations.site import Site
 from desbuquei_backups.operations.whereabouts import is_on_disk
 from desbuquei_backups.storage import catalog
 from desbuquei_backups.storage.catalog import key_of
+from desbuquei_backups.storage.inside import no_identity, read_inside
 from desbuquei_backups.storage.s3_errors import THAW
-from desbuquei_backups.storage.stream import read_file, read_gzip
+from desbuquei_backups.storage.stream import read_file
 
 Progress = Callable[[int], None]
 
@@ -36,7 +37,7 @@ class Copy:
     _open: Callable[[Role, Progress], Iterator[bytes]] = field(repr=False)
 
     def read(self, role: Role, *, progress: Progress = lambda _: None) -> Iterator[bytes]:
-        """The plain bytes of a file; IntegrityError, at the latest at their end, if they are not the manifest's."""
+        """The SQL in a file; IntegrityError, at the latest at its end, if it is not the manifest's; IdentityError."""
         return self._open(role, progress)
 
     def text(self, role: Role) -> str:
@@ -46,11 +47,29 @@ class Copy:
 def find_copy(site: Site, backup_id: str, place: Place) -> Copy:
     """The copy in S3, at either place, which needs nothing but the bucket; or the one on disk, read and compared first.
 
-    NotFound if it is not there; IntegrityError if a file on disk is not what the manifest says.
+    NotFound if it is not there; IntegrityError if a file on disk is not what the manifest says; IdentityError if it is
+    encrypted, and no identity is named here that opens it.
     """
     if place is Place.DISK:
         return _on_disk(site, backup_id)
     return _in_s3(site if place is Place.S3 else site.at_second_place, backup_id, place)
+
+
+def can_open(site: Site, manifest: Manifest) -> bool:
+    """Whether what is in the backup's files can be read here: they are not encrypted, or an identity opens them."""
+    known = site.identity.recipients if site.identity is not None else ()
+    return not manifest.recipients or not set(known).isdisjoint(manifest.recipients)
+
+
+def _refuse_unopenable(site: Site, manifest: Manifest) -> None:
+    if can_open(site, manifest):
+        return
+    if site.identity is None:
+        raise no_identity()
+    raise IdentityError(
+        f"it is encrypted, and {site.identity.where} has none of its keys",
+        remedy=f"name the identity of one of these: {', '.join(manifest.recipients)}",
+    )
 
 
 def _in_s3(site: Site, backup_id: str, place: Place) -> Copy:
@@ -62,10 +81,15 @@ def _in_s3(site: Site, backup_id: str, place: Place) -> Copy:
             f"it is not archived in {site.bucket.uri(tier)}",
             remedy="`desbuquei list --remote` shows what is there; --from disk restores the copy in the backup folder",
         )
+    _refuse_unopenable(site, manifest)
     found = site.bucket.head(key_of(manifest.dump.name))
     if found is not None and found.frozen:
         raise Frozen(f"{found.uri} is in {found.storage_class.value}", remedy=THAW)
-    return Copy(manifest, place, lambda role, progress: read_archived(site.bucket, manifest, role, progress=progress))
+    return Copy(
+        manifest,
+        place,
+        lambda role, progress: read_archived(site.bucket, manifest, role, site.identity, progress=progress),
+    )
 
 
 def _on_disk(site: Site, backup_id: str) -> Copy:
@@ -80,6 +104,7 @@ def _on_disk(site: Site, backup_id: str) -> Copy:
     manifest = found.manifest
     if not is_on_disk(folder, manifest):
         raise NotFound(f"none of its files is in {folder}", remedy="restore the archived copy: --from s3")
+    _refuse_unopenable(site, manifest)
     site.progress.stage("verifying checksums", manifest.size)
     if wrong := verify.checksum_faults(folder, manifest, progress=site.progress.advance):
         raise IntegrityError("; ".join(wrong), remedy="restore the archived copy: --from s3")
@@ -90,7 +115,7 @@ def _on_disk(site: Site, backup_id: str) -> Copy:
                 progress(len(chunk))
                 yield chunk
 
-        name = manifest.file(role).name
-        return read_gzip(counted(name), name=name)
+        file = manifest.file(role)
+        return read_inside(counted(file.name), file, site.identity)
 
     return Copy(manifest, Place.DISK, read)

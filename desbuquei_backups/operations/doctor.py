@@ -74,6 +74,7 @@ class Area:
 def examine(site: Site, *, read_only: bool) -> Iterator[Precondition]:
     """Look at everything, as it goes. Nothing is left behind; with `read_only` nothing is written at all."""
     from desbuquei_backups.operations.doctor_costs import costs
+    from desbuquei_backups.operations.doctor_encryption import encryption
     from desbuquei_backups.operations.doctor_places import bucket, folder
     from desbuquei_backups.operations.doctor_restore import restore_server
     from desbuquei_backups.operations.doctor_source import recovery_point, source
@@ -87,6 +88,7 @@ def examine(site: Site, *, read_only: bool) -> Iterator[Precondition]:
         yield from bucket(site, read_only=read_only)
     if site.settings.urls.get(RESTORE_URL):
         yield from restore_server(site)
+    yield from Area("encryption").guarded("identity", lambda: encryption(site))
     yield from Area("costs").guarded("S3", lambda: costs(site))
 
 

@@ -1,12 +1,12 @@
 """The database to back up: reached, readable as a whole, and what its server allows."""
 
-import ipaddress
 from collections.abc import Iterator
 
 import psycopg
 
 from desbuquei_backups.core.errors import BackupError, ToolMissing
 from desbuquei_backups.core.periods import in_words
+from desbuquei_backups.core.transport import Transport
 from desbuquei_backups.operations.doctor import Area, Precondition, clock
 from desbuquei_backups.operations.egress import incremental_tiers, price
 from desbuquei_backups.operations.settings import DATABASE_URL
@@ -47,14 +47,10 @@ def source(site: Site) -> Iterator[Precondition]:
 
 
 def _transport(connection: pg.Connection) -> Precondition:
-    if connection.pgconn.ssl_in_use:
+    how = server.transport_of(connection)
+    if how is Transport.TLS:
         return _AREA.ok("TLS", "the connection is encrypted")
-    host = connection.info.hostaddr or connection.info.host
-    try:
-        local = not host or host.startswith("/") or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        local = False
-    if local:
+    if how is Transport.LOCAL:
         return _AREA.ok("TLS", "not used, and not needed on this machine")
     return _AREA.warning(
         "TLS", "rows and password hashes cross the network in the clear", "add sslmode=verify-full to the URL"

@@ -8,7 +8,7 @@ from desbuquei_backups.core.errors import Frozen
 from desbuquei_backups.core.manifest import Manifest
 from desbuquei_backups.core.slots import Slot
 from desbuquei_backups.operations import proofs
-from desbuquei_backups.operations.copies import Copy, Place, find_copy
+from desbuquei_backups.operations.copies import Copy, Place, can_open, find_copy
 from desbuquei_backups.operations.promotion import peers
 from desbuquei_backups.operations.site import Site
 from desbuquei_backups.operations.whereabouts import is_on_disk
@@ -45,12 +45,13 @@ def equal_proof(site: Site, manifest: Manifest) -> Proof | None:
     """The proof of a copy by the newest restored copy of the same bytes; None if it is to be restored itself.
 
     That is so if it is no copy, if nothing was proven of those bytes yet, or if it is proven already and can be read:
-    who asks once more wants it read. What is frozen is not read once more: what was shown before still holds.
+    who asks once more wants it read. What is frozen, or encrypted and not to be opened here, is not read once more:
+    what was shown before, or on another host, still holds.
     """
     sha256 = manifest.dump.sha256
     own = proofs.newest(site.bucket, manifest.backup_id, dump_sha256=sha256)
-    frozen = _frozen(site, manifest)
-    if not frozen and (manifest.origin is None or own is not None):
+    unreadable = _frozen(site, manifest) or not can_open(site, manifest)
+    if not unreadable and (manifest.origin is None or own is not None):
         return None
     theirs = (proofs.newest(site.bucket, each, dump_sha256=sha256) for each in _same_bytes(site, manifest))
     found = next(filter(None, theirs), own if own is not None and not own.failed else None)

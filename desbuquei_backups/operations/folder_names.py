@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from desbuquei_backups.core.manifest import manifest_name
+from desbuquei_backups.storage import age
 from desbuquei_backups.storage.disk import disk_errors
 
 MANIFEST = manifest_name("")
@@ -31,6 +32,6 @@ def names(folder: Path) -> Names:
                         continue
                     if name.endswith(MANIFEST):
                         sealed.add(name.removesuffix(MANIFEST))
-                    elif name.endswith(_DUMP) and name.count(".") == 2:
+                    elif (plain := name.removesuffix(age.SUFFIX)).endswith(_DUMP) and plain.count(".") == 2:
                         dumps.add(name)
     return Names(frozenset(sealed), frozenset(dumps))

@@ -56,7 +56,7 @@ def _wanted(site: Site, peer: Slot, *, nowhere_else: bool) -> bool:
     if not is_open(site, peer):
         return False
     folder = site.settings.folder
-    if site.tier(peer).kept_on_disk is not None and not any(folder.glob(f"{peer.backup_id}.*sql.gz")):
+    if site.tier(peer).kept_on_disk is not None and not any(folder.glob(f"{peer.backup_id}.*sql.gz*")):
         return True
     return nowhere_else and not records.says_archived(folder, peer.backup_id)
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from desbuquei_backups.core.errors import BackupError, IntegrityError, NotFound, RestoreFailed
+from desbuquei_backups.core.errors import BackupError, IdentityError, IntegrityError, NotFound, RestoreFailed
 from desbuquei_backups.core.manifest import Manifest
 from desbuquei_backups.core.slots import Slot
 from desbuquei_backups.operations import backup_logs, metadata_file
@@ -127,6 +127,8 @@ def record_failures(
 
 
 def _write_failure(site: Site, slot: Slot, step: str, error: BaseException, read: int, asked: Asked | None) -> None:
+    if isinstance(error, IdentityError):  # elsewhere, with the identity, it goes well: nothing is said of the backup
+        return
     found_nothing = isinstance(error, NotFound)  # a step that found nothing to do made no attempt
 
     def failed(old: Line | None) -> Mapping[str, Any] | None:

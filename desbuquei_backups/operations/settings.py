@@ -1,11 +1,12 @@
 """The settings, from the environment: one that is lost is an error, never a default that backs up something else."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from desbuquei_backups.core.errors import ConfigurationError
 from desbuquei_backups.core.tiers import Policy, load_policy
+from desbuquei_backups.storage.age_keys import IDENTITY, RECIPIENTS, parse_recipients
 
 EMBEDDED = "embedded"
 DATABASE_URL = "DESBUQUEI_DATABASE_URL"
@@ -32,7 +33,9 @@ _ANOTHER_ACCOUNT = {"AWS_ACCESS_KEY_ID", "AWS_ENDPOINT_URL_S3"}
 class Settings:
     """Where everything is. URLs may hold passwords and are never shown; `aws` overrides boto3's own environment.
 
-    `second_aws`: what reaches the second place and is not as for the first.
+    `second_aws`: what reaches the second place and is not as for the first. `age_recipients`: the public keys that
+    backups are encrypted to before they are written; none: they are not. `age_identity`: a file with the secret key of
+    one of them, where copies are restored.
     """
 
     policy: Policy
@@ -41,6 +44,8 @@ class Settings:
     urls: Mapping[str, str] = field(repr=False)
     aws: Mapping[str, str] = field(default_factory=dict, repr=False)
     second_aws: Mapping[str, str] = field(default_factory=dict, repr=False)
+    age_recipients: Sequence[str] = ()
+    age_identity: Path | None = None
 
     def url(self, name: str) -> str:
         """The URL of that setting; ConfigurationError if it is unset."""
@@ -101,7 +106,10 @@ class Settings:
 
 
 def from_environment(environment: Mapping[str, str]) -> Settings:
-    """The settings in `environment`; ConfigurationError if the policy is bad. Unset URLs are found out when used."""
+    """The settings in `environment`; ConfigurationError if the policy or the recipients are bad.
+
+    Unset URLs are found out when used.
+    """
     policy = environment.get("DESBUQUEI_POLICY")
     urls = {name: environment[name] for name in _MEANING if environment.get(name)}
     home = Path(environment.get("DESBUQUEI_HOME") or ".desbuquei").absolute()
@@ -114,4 +122,6 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         home=home,
         urls=urls,
         second_aws={name: value for name in _AWS if (value := environment.get(f"{_SECOND}{name}"))},
+        age_recipients=parse_recipients(environment.get(RECIPIENTS, "")),
+        age_identity=Path(identity).absolute() if (identity := environment.get(IDENTITY)) else None,
     )

@@ -12,6 +12,7 @@ from desbuquei_backups.core.tiers import Policy, Tier
 from desbuquei_backups.operations.progress import Progress, Silent
 from desbuquei_backups.operations.settings import SECOND_S3_URL, Settings
 from desbuquei_backups.storage import disk
+from desbuquei_backups.storage.age_keys import Identity
 from desbuquei_backups.storage.s3 import Bucket
 
 _LOCK_WAIT_SECONDS = 3600.0
@@ -44,6 +45,12 @@ class Site:
         return Bucket(
             self.settings.s3_url, self.settings.aws, kms_key=policy.kms_key, max_bandwidth=policy.max_bandwidth
         )
+
+    @cached_property
+    def identity(self) -> Identity | None:
+        """What opens encrypted backups here; None if no identity file is named. ConfigurationError if it is none."""
+        path = self.settings.age_identity
+        return None if path is None else Identity.read(path)
 
     @cached_property
     def second(self) -> "Site | None":

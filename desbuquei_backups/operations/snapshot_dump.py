@@ -11,7 +11,15 @@ from typing import Any
 import psycopg
 
 from desbuquei_backups.core.errors import IntegrityError, SourceUnreachable
-from desbuquei_backups.core.manifest import FINGERPRINT, FileFacts, LargeObjectFacts, Manifest, Role, TableFacts
+from desbuquei_backups.core.manifest import (
+    FINGERPRINT,
+    DecryptedFacts,
+    FileFacts,
+    LargeObjectFacts,
+    Manifest,
+    Role,
+    TableFacts,
+)
 from desbuquei_backups.core.slots import Slot
 from desbuquei_backups.operations.progress import timed
 from desbuquei_backups.operations.settings import DATABASE_URL
@@ -23,7 +31,7 @@ from desbuquei_backups.postgres.plain_dump import Found, PlainDumpReader
 from desbuquei_backups.postgres.programs import Programs, choose
 from desbuquei_backups.postgres.requirements import requirements
 from desbuquei_backups.postgres.snapshots import mark
-from desbuquei_backups.storage import disk
+from desbuquei_backups.storage import age, disk
 from desbuquei_backups.storage.stream import write_gzip
 
 _SETTLING = 5  # how often tables may come and go between listing and locking before we give up
@@ -114,6 +122,7 @@ class SnapshotDump:
             left_out=seen.left_out,
             warnings=self.warnings,
             mark=state,
+            recipients=self.site.settings.age_recipients,
         )
 
     def _write_dump(
@@ -186,10 +195,18 @@ class SnapshotDump:
         ]
 
     def _write(self, role: Role, suffix: str, chunks: Iterator[bytes]) -> FileFacts:
-        name = f"{self.slot.backup_id}.{suffix}"
+        recipients = self.site.settings.age_recipients
+        name = f"{self.slot.backup_id}.{suffix}{age.SUFFIX if recipients else ''}"
         with disk.aside(self.folder / name) as partial:
-            sums = write_gzip(chunks, partial)
+            sums = write_gzip(chunks, partial, recipients)
         self.read += 0 if role is Role.DUMP else sums.plain_size
+        inside = sums.decrypted
         return FileFacts(
-            name=name, role=role, size=sums.size, plain_size=sums.plain_size, md5=sums.md5, sha256=sums.sha256
+            name=name,
+            role=role,
+            size=sums.size,
+            plain_size=sums.plain_size,
+            md5=sums.md5,
+            sha256=sums.sha256,
+            decrypted=DecryptedFacts(size=inside.size, md5=inside.md5, sha256=inside.sha256) if inside else None,
         )

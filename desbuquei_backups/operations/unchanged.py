@@ -26,7 +26,7 @@ def unchanged(site: Site, slot: Slot, connection: pg.Connection) -> Manifest | N
     """
     begun = time.monotonic()
     last = _newest(site)
-    if last is None or last.mark is None:
+    if last is None or last.mark is None or set(last.recipients) != set(site.settings.age_recipients):
         return None
     now, row = mark(connection), connection.execute("select now()").fetchone()
     assert row is not None

@@ -15,12 +15,13 @@ from desbuquei_backups.storage.s3 import StoredObject
 
 @dataclass(frozen=True, slots=True)
 class FileVerdict:
-    """One file: what is wrong with it, or nothing; and why it was not read, if it was not."""
+    """One file: what is wrong with it, or nothing; and why it was not read, or not opened, if it was not."""
 
     name: str
     size: int | None
     faults: Sequence[str]
     unread: str = ""
+    unopened: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +85,8 @@ def verify_backup(site: Site, backup_id: str, *, remote: bool) -> Verified:
         site.progress.stage(f"verifying {backup_id}", manifest.size)
         if remote:
             return Verified(backup_id, where, _in_bucket(site, manifest))
-        faults = verify.faults_on_disk(site.settings.folder, manifest, progress=site.progress.advance)
-        return Verified(backup_id, where, _by_file(manifest, faults))
+        faults = verify.faults_on_disk(site.settings.folder, manifest, site.identity, progress=site.progress.advance)
+        return Verified(backup_id, where, _by_file(site, manifest, faults))
 
 
 def _in_bucket(site: Site, manifest: Manifest) -> list[FileVerdict]:
@@ -94,10 +95,10 @@ def _in_bucket(site: Site, manifest: Manifest) -> list[FileVerdict]:
     frozen = {name: found for name, found in there.items() if found is not None and found.frozen}
     asked = manifest.model_copy(update={"files": [file for file in manifest.files if file.name in frozen]})
     read = manifest.model_copy(update={"files": [file for file in manifest.files if file.name not in frozen]})
-    faults = verify.faults_in_bucket(site.bucket, read, progress=site.progress.advance) + faults_in_store(asked, there)
+    faults = verify.faults_in_bucket(site.bucket, read, site.identity, progress=site.progress.advance)
     return [
         replace(verdict, unread=_unread(frozen[verdict.name])) if verdict.name in frozen else verdict
-        for verdict in _by_file(manifest, faults)
+        for verdict in _by_file(site, manifest, faults + faults_in_store(asked, there))
     ]
 
 
@@ -125,10 +126,16 @@ def _manifest(site: Site, tier: str, backup_id: str, *, remote: bool) -> Manifes
     return found.manifest
 
 
-def _by_file(manifest: Manifest, faults: Sequence[str]) -> list[FileVerdict]:
+def _by_file(site: Site, manifest: Manifest, faults: Sequence[str]) -> list[FileVerdict]:
     """Faults begin with the file's name, but for those of what is inside the dump."""
+    closed = "encrypted, and no identity is named: its checksums were compared, not what is inside"
     found: dict[str, list[str]] = {file.name: [] for file in manifest.files}
     for fault in faults:
         name = next((name for name in found if fault.startswith(name)), manifest.dump.name)
-        found[name].append(fault.removeprefix(name).strip())
-    return [FileVerdict(file.name, file.size, found[file.name]) for file in manifest.files]
+        found[name].append(fault.removeprefix(name).strip(" ,"))
+    return [
+        FileVerdict(
+            file.name, file.size, found[file.name], unopened=closed if file.decrypted and site.identity is None else ""
+        )
+        for file in manifest.files
+    ]

@@ -3,12 +3,14 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
-from desbuquei_backups.core.errors import BackupError, DiskError, NotFound
+from desbuquei_backups.core.errors import BackupError, DiskError, IdentityError, NotFound
 from desbuquei_backups.core.manifest import FileFacts, Manifest, Role
 from desbuquei_backups.postgres.plain_dump import PlainDumpReader
+from desbuquei_backups.storage.age_keys import Identity
 from desbuquei_backups.storage.catalog import key_of
+from desbuquei_backups.storage.inside import read_inside
 from desbuquei_backups.storage.s3 import Bucket
-from desbuquei_backups.storage.stream import Checksums, Hasher, checksums_of, read_file, read_gzip
+from desbuquei_backups.storage.stream import Checksums, Hasher, checksums_of, read_file
 
 
 def _silent(_: int) -> None:
@@ -43,14 +45,24 @@ def _fault(file: FileFacts, there: Checksums | str) -> str | None:
     return there if isinstance(there, str) else difference(file, there)
 
 
-def faults_on_disk(folder: Path, manifest: Manifest, *, progress: Callable[[int], None] = _silent) -> list[str]:
-    """Everything wrong with a backup on disk: its checksums, and whether the dump inside is whole."""
+def faults_on_disk(
+    folder: Path, manifest: Manifest, identity: Identity | None = None, *, progress: Callable[[int], None] = _silent
+) -> list[str]:
+    """Everything wrong with a backup on disk: its checksums, and whether the dump inside is whole.
+
+    What is encrypted is looked into if there is an `identity`; IdentityError if that has none of the keys.
+    """
     wrong = checksum_faults(folder, manifest, progress=progress)
-    return wrong or content_faults(manifest, lambda file: read_file(folder / file.name))
+    return wrong or content_faults(manifest, lambda file: read_file(folder / file.name), identity)
 
 
-def faults_in_bucket(bucket: Bucket, manifest: Manifest, *, progress: Callable[[int], None] = _silent) -> list[str]:
-    """Everything wrong with a backup in S3, read back whole. StoreError if the store cannot be asked."""
+def faults_in_bucket(
+    bucket: Bucket, manifest: Manifest, identity: Identity | None = None, *, progress: Callable[[int], None] = _silent
+) -> list[str]:
+    """Everything wrong with a backup in S3, read back whole, as in `faults_on_disk`.
+
+    StoreError if the store cannot be asked.
+    """
     wrong = []
 
     def hashed(file: FileFacts) -> Iterator[bytes]:
@@ -62,30 +74,36 @@ def faults_in_bucket(bucket: Bucket, manifest: Manifest, *, progress: Callable[[
         if fault := difference(file, hasher.checksums(plain_size=file.plain_size)):
             wrong.append(f"{file.name} {fault}")
 
-    return content_faults(manifest, hashed) + wrong
+    return content_faults(manifest, hashed, identity) + wrong
 
 
-def content_faults(manifest: Manifest, chunks: Callable[[FileFacts], Iterable[bytes]]) -> list[str]:
-    """What is wrong inside the files: gzip that breaks off, a dump without its footer or with other row counts."""
+def content_faults(
+    manifest: Manifest, chunks: Callable[[FileFacts], Iterable[bytes]], identity: Identity | None = None
+) -> list[str]:
+    """What is wrong inside the files: gzip that breaks off, a dump without its footer or with other row counts.
+
+    All of `chunks` is read. Of what is encrypted nothing is said without an `identity`.
+    """
     faults = []
     for file in manifest.files:
         reader = PlainDumpReader(passing=False, count_rows=bool(manifest.tables))
         stream = iter(chunks(file))
+        closed = file.decrypted is not None and identity is None
         try:
-            for plain in read_gzip(stream, name=file.name):
-                if file.role is Role.DUMP:
+            for plain in stream if closed else read_inside(stream, file, identity):
+                if file.role is Role.DUMP and not closed:
                     reader.feed(plain)
         except NotFound:
             faults.append(f"{file.name} is not there")
             continue
         except BackupError as error:
-            if not error.permanent:
+            if not error.permanent or isinstance(error, IdentityError):
                 raise
             faults.append(error.what)
             for _ in stream:  # the checksums of the rest are still wanted
                 pass
             continue
-        if file.role is Role.DUMP:
+        if file.role is Role.DUMP and not closed:
             reader.finish()
             faults += dump_faults(manifest, complete=reader.found.complete, rows=reader.found.rows)
     return faults

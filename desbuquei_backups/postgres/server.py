@@ -6,6 +6,7 @@ import psycopg
 
 from desbuquei_backups.core.errors import SourceRefused
 from desbuquei_backups.core.manifest import ServerFacts
+from desbuquei_backups.core.transport import Transport, transport
 from desbuquei_backups.postgres.connection import Connection, connect, explained
 
 # Settings of the source that a restore or a recovery depends on.
@@ -90,7 +91,14 @@ def facts(connection: Connection, on: Platform | None) -> ServerFacts:
         settings=dict(settings),
         tablespaces=[name for (name,) in tablespaces],
         platform=on.name if on else None,
+        transport=transport_of(connection),
     )
+
+
+def transport_of(connection: Connection) -> Transport:
+    """How the server is reached."""
+    host = connection.info.hostaddr or connection.info.host
+    return transport(host, encrypted=connection.pgconn.ssl_in_use)
 
 
 def refuse_transaction_pooler(url: str, *, setting: str) -> None:

@@ -11,6 +11,7 @@ from urllib.parse import urlencode, urlsplit
 
 from desbuquei_backups.core.errors import ConfigurationError, IntegrityError, NotFound, StoreRefused, StoreUnreachable
 from desbuquei_backups.core.tiers import StorageClass
+from desbuquei_backups.core.transport import Transport, transport
 from desbuquei_backups.storage.abandoned import abort_abandoned, store_time
 from desbuquei_backups.storage.disk import disk_errors
 from desbuquei_backups.storage.parts import encoded
@@ -65,6 +66,12 @@ class Bucket:
     @cached_property
     def client(self) -> "S3Client":
         return make_client(self._environment, connections=PARTS_AT_ONCE + AHEAD + 1)
+
+    @property
+    def transport(self) -> Transport:
+        """How the store is reached."""
+        endpoint = urlsplit(self.client.meta.endpoint_url)
+        return transport(endpoint.hostname, encrypted=endpoint.scheme == "https")
 
     def check(self) -> None:
         """StoreError unless the bucket exists and may be read."""

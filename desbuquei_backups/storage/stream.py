@@ -4,7 +4,7 @@ import hashlib
 import os
 import queue
 import threading
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from io import FileIO
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import cast
 from isal import isal_zlib
 
 from desbuquei_backups.core.errors import IntegrityError
+from desbuquei_backups.storage import age
 from desbuquei_backups.storage.disk import disk_errors, write_all
 from desbuquei_backups.storage.parts import PartsHasher
 
@@ -26,7 +27,8 @@ _AHEAD = 8  # chunks between the reader and the compressor: enough to keep both 
 class Checksums:
     """What a file's bytes are: their number and digests. `plain_size` is the bytes before compression.
 
-    `parts_sha256`: see core.manifest.FileFacts; None if it was not computed.
+    `parts_sha256`: see core.manifest.FileFacts; None if it was not computed. `decrypted`: of the bytes before
+    encryption; None if they are not encrypted, or were not looked into.
     """
 
     size: int
@@ -34,6 +36,7 @@ class Checksums:
     md5: str
     sha256: str
     parts_sha256: str | None = None
+    decrypted: "Checksums | None" = None
 
 
 class Hasher:
@@ -51,14 +54,15 @@ class Hasher:
         return Checksums(self._size, plain_size, self._md5.hexdigest(), self._sha256.hexdigest())
 
 
-def write_gzip(chunks: Iterable[bytes], path: Path) -> Checksums:
+def write_gzip(chunks: Iterable[bytes], path: Path, recipients: Sequence[str] = ()) -> Checksums:
     """Write `chunks` to `path` as gzip (ISA-L, level 1), hashing what is written; fsynced when it returns.
 
-    The compressor runs in a thread of its own beside whoever makes the chunks. An error from the chunks, or DiskError
-    from the disk, leaves what was written for the caller to remove.
+    With `recipients` it is encrypted to all of them on its way: nothing of it is on disk in the clear. The compressor
+    runs in a thread of its own beside whoever makes the chunks. An error from the chunks, or DiskError from the disk,
+    leaves what was written for the caller to remove.
     """
     waiting: queue.Queue[bytes | None] = queue.Queue(_AHEAD)
-    sink = _GzipSink(path, waiting)
+    sink = _GzipSink(path, waiting, recipients)
     worker = threading.Thread(target=sink.run, name="compress", daemon=True)
     worker.start()
     try:
@@ -79,14 +83,17 @@ def write_gzip(chunks: Iterable[bytes], path: Path) -> Checksums:
 class _GzipSink:
     """Takes chunks from a queue until None. After a failure it goes on emptying the queue, so nobody waits for ever."""
 
-    def __init__(self, path: Path, waiting: "queue.Queue[bytes | None]") -> None:
-        self.path, self._waiting = path, waiting
-        self._hasher, self._plain_size = Hasher(), 0
+    def __init__(self, path: Path, waiting: "queue.Queue[bytes | None]", recipients: Sequence[str]) -> None:
+        self.path, self._waiting, self._recipients = path, waiting, recipients
+        self._hasher, self._compressed, self._plain_size = Hasher(), Hasher(), 0
         self._ended = False
         self.failure: BaseException | None = None
 
     def checksums(self) -> Checksums:
-        return self._hasher.checksums(plain_size=self._plain_size)
+        found = self._hasher.checksums(plain_size=self._plain_size)
+        if not self._recipients:
+            return found
+        return replace(found, decrypted=self._compressed.checksums(plain_size=self._plain_size))
 
     def run(self) -> None:
         try:
@@ -106,17 +113,29 @@ class _GzipSink:
                 yield chunk
 
     def _run(self, file: FileIO) -> None:
+        if self._recipients:
+            age.encrypt(self._hashed(self._gzip()), self._recipients, lambda data: self._write(file, data))
+        else:
+            for data in self._gzip():
+                self._write(file, data)
+        os.fsync(file.fileno())
+
+    def _gzip(self) -> Iterator[bytes]:
         compressor = isal_zlib.compressobj(1, wbits=31)
         for chunk in self._chunks():
             self._plain_size += len(chunk)
-            self._write(file, compressor.compress(chunk))
-        self._write(file, compressor.flush())
-        os.fsync(file.fileno())
+            if data := compressor.compress(chunk):
+                yield data
+        yield compressor.flush()
+
+    def _hashed(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
+        for piece in pieces:
+            self._compressed.update(piece)
+            yield piece
 
     def _write(self, file: FileIO, data: bytes) -> None:
-        if data:
-            write_all(file, data)
-            self._hasher.update(data)
+        write_all(file, data)
+        self._hasher.update(data)
 
 
 def checksums_of(path: Path, *, plain_size: int, progress: Callable[[int], None] = lambda _: None) -> Checksums:

@@ -7,6 +7,7 @@ from desbuquei_backups.core.comparison import Finding, Verdict, compare
 from desbuquei_backups.core.manifest import FileFacts, Manifest
 from desbuquei_backups.core.periods import in_words
 from desbuquei_backups.core.tiers import Policy
+from desbuquei_backups.core.transport import Transport
 from desbuquei_backups.operations.archive import Archived
 from desbuquei_backups.operations.egress import Price
 from desbuquei_backups.operations.equal_copy import Proof
@@ -18,6 +19,7 @@ DUMP_IS_COMPLETE = "dump_is_complete"
 CHECKSUMS_MATCH = "checksums_match"
 ARCHIVE_MATCHES_MANIFEST = "archive_matches_manifest"
 ARCHIVE_IS_ENCRYPTED = "archive_is_encrypted"
+CONNECTION_IS_ENCRYPTED = "connection_is_encrypted"
 ROW_COUNTS_MATCH = "row_counts_match"
 CONTENT_MATCHES = "content_matches"
 SCHEMA_MATCHES = "schema_matches"
@@ -29,6 +31,7 @@ DESCRIPTIONS = {
     CHECKSUMS_MATCH: "Every file, read back, has the size, MD5 and SHA-256 computed as it was written.",
     ARCHIVE_MATCHES_MANIFEST: "Every object in S3 has the size, SHA-256 and storage class it should have.",
     ARCHIVE_IS_ENCRYPTED: "The store says of every object that it is encrypted at rest.",
+    CONNECTION_IS_ENCRYPTED: "What leaves this machine for the server, or comes from it, is encrypted on its way.",
     ROW_COUNTS_MATCH: "Every table of the restored copy has exactly the rows that the source's snapshot had.",
     CONTENT_MATCHES: "Every table's content fingerprint, sequence and large object is the source's.",
     SCHEMA_MATCHES: "Every definition, grant and comment of the restored copy is the source's.",
@@ -122,9 +125,22 @@ def archive_is_encrypted(archived: Archived) -> Judgement:
     for file in archived.files:
         how = file.stored.encryption if file.stored else None
         verdict = Verdict.MATCHES if how else Verdict.DIFFERS
-        why = how or "the store names no encryption: switch it on for the bucket"
+        before = "; by age before it left this host" if file.facts.decrypted is not None else ""
+        why = f"{how}{before}" if how else "the store names no encryption: switch it on for the bucket"
         findings.append(Finding(file.name, "encrypted", "encrypted" if how else "not encrypted", verdict, why))
     return judge(ARCHIVE_IS_ENCRYPTED, findings)
+
+
+def connection_is_encrypted(server: str, how: Transport | None) -> Judgement:
+    """The server is reached over TLS, or is on this machine; `server` is what it is called."""
+    if how is None:
+        finding = Finding(server, Transport.TLS, None, Verdict.UNCOMPARED, "how it was reached was not recorded")
+    else:
+        verdict = Verdict.DIFFERS if how is Transport.CLEAR else Verdict.MATCHES
+        why = "anybody on the way can read it: ask for TLS in the URL" if how is Transport.CLEAR else ""
+        expected = how if verdict is Verdict.MATCHES else Transport.TLS
+        finding = Finding(server, expected, how, verdict, why)
+    return replace(judge(CONNECTION_IS_ENCRYPTED, [finding]), summary=f"{server}: {how or 'not known'}")
 
 
 def restored_copy_matches(proof: Proof) -> list[Judgement]:

@@ -26,6 +26,7 @@ from desbuquei_backups.operations.seal import seal
 from desbuquei_backups.operations.second_place import archive_in_second_place
 from desbuquei_backups.operations.settings import DATABASE_URL, RESTORE_URL, S3_URL
 from desbuquei_backups_tests.frozen import FrozenStore
+from desbuquei_backups_tests.keys import new_key
 from desbuquei_backups_tests.policies import due_together, with_crons, written
 from desbuquei_backups_tests.urls import with_database
 
@@ -411,3 +412,24 @@ def test_a_slot_that_cannot_be_is_refused_before_anything_is_recorded(run, site,
     assert said in refused.stderr
     assert "What to do" in refused.stderr
     assert list(records.lines(site.settings.folder)) == []
+
+
+def test_an_encrypted_backup_is_proven_and_restored_with_an_identity_alone(run, site, slot, source, target, tmp_path):
+    source.execute("create table pedidos as select i from generate_series(1, 3) i")
+    ours = new_key(tmp_path)
+    sealed = replace(site, settings=replace(site.settings, age_recipients=(ours.recipient,)))
+    take_dump(sealed, slot), seal(sealed, slot), archive(sealed, slot)
+    backup_id = slot.backup_id
+    alone = {"DESBUQUEI_DATABASE_URL": None, "DESBUQUEI_BACKUP_DIR": str(tmp_path / "elsewhere")}
+    refused = run("prove", backup_id, **alone)
+    assert refused.returncode == 1
+    assert "--identity" in refused.stderr
+    proven = run("prove", backup_id, "--identity", str(ours.file), **alone)
+    assert (proven.returncode, narrow(proven.stdout)) == (0, True)
+    assert "matches" in proven.stdout
+    assert json.loads(run("prove", backup_id, "--json", DESBUQUEI_AGE_IDENTITY=str(ours.file), **alone).stdout)[
+        "schema"
+    ]
+    restored = run("restore", backup_id, "--into", target, "--identity", str(ours.file), **alone)
+    assert restored.returncode == 0, restored.stderr
+    assert json.loads(run("verify", backup_id, "--json").stdout)["backups"][0]["files"][0]["unopened"]

@@ -11,12 +11,14 @@ from desbuquei_backups.core.slots import Slot
 from desbuquei_backups.operations.settings import SECOND_S3_URL
 from desbuquei_backups_tests.conftest import Endpoints
 from desbuquei_backups_tests.defs.conftest import Run
+from desbuquei_backups_tests.keys import new_key
 
 _CHECKS = {
     "dump_is_complete",
     "checksums_match",
     "archive_matches_manifest",
     "archive_is_encrypted",
+    "connection_is_encrypted",
     "row_counts_match",
     "content_matches",
     "schema_matches",
@@ -61,6 +63,7 @@ def test_what_is_archived_is_archived_in_the_second_place_too(
     assert {check.name for check in done.checks if check.asset == "second_archive" and check.passed} == {
         "archive_matches_manifest",
         "archive_is_encrypted",
+        "connection_is_encrypted",
     }
 
 
@@ -132,3 +135,24 @@ def test_no_secret_is_in_any_event(run: Run, environment: pytest.MonkeyPatch, in
     runs.append(run())
     said = "".join(str(entry) for done in runs for entry in instance.all_logs(done.run_id))
     assert not [secret for secret in [*endpoints.secrets, "wrong-secret"] if secret in said]
+
+
+def test_an_encrypted_backup_is_green_and_its_proof_waits_for_the_identity(
+    run: Run, environment: pytest.MonkeyPatch, folder: Path, tmp_path: Path
+) -> None:
+    ours = new_key(tmp_path)
+    environment.setenv("DESBUQUEI_AGE_RECIPIENTS", ours.recipient)
+    done = run()
+    assert done.true
+    assert [step.asset for step in done.steps] == ["dump", "checksum_manifest", "s3_archive"]
+    assert {check.name for check in done.checks if not check.passed} == {
+        "row_counts_match",
+        "content_matches",
+        "schema_matches",
+    }
+    assert not any(check.untrue for check in done.checks)
+    assert (folder / f"{done.slot.backup_id}.sql.gz.age").exists()
+    environment.setenv("DESBUQUEI_AGE_IDENTITY", str(ours.file))
+    again = run()
+    assert {check.name for check in again.checks if check.passed} == _CHECKS
+    assert again.steps[-1].metadata["verdict"] == "matches"

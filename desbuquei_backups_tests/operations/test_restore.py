@@ -1,7 +1,7 @@
 """A restore that loses something, or overwrites something, is found out by the one who can least afford it."""
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 
 import psycopg
@@ -21,7 +21,7 @@ from desbuquei_backups.operations.seal import seal
 from desbuquei_backups.operations.settings import S3_URL
 from desbuquei_backups.operations.site import Site
 from desbuquei_backups.storage.catalog import key_of, manifest_path
-from desbuquei_backups_tests.urls import with_database
+from desbuquei_backups_tests.operations.conftest import names
 
 WANTED = Wanted(without_tablespaces=True)
 Restore = Callable[..., Restored]
@@ -31,23 +31,6 @@ def archived(site: Site, slot):
     take_dump(site, slot)
     seal(site, slot)
     return archive(site, slot).manifest
-
-
-def names(scratch: psycopg.Connection, catalog: str, column: str) -> set[str]:
-    return {name for (name,) in scratch.execute(f"select {column}::text from {catalog}").fetchall()}
-
-
-@pytest.fixture
-def target(restore_url: str, scratch: psycopg.Connection) -> Iterator[str]:
-    """The URL of a database that is not there yet; it and the roles that come with it are dropped afterwards."""
-    name = f"target_{uuid.uuid4().hex[:12]}"
-    roles = names(scratch, "pg_roles", "rolname")
-    databases = names(scratch, "pg_database", "datname")
-    yield with_database(restore_url, name)
-    for left in names(scratch, "pg_database", "datname") - databases:
-        scratch.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(left)))
-    for left in names(scratch, "pg_roles", "rolname") - roles:
-        scratch.execute(sql.SQL("drop role {}").format(sql.Identifier(left)))
 
 
 def into(site: Site, slot, url: str, **wanted: object) -> Restored:

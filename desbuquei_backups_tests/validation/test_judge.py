@@ -3,6 +3,8 @@
 import pytest
 
 from desbuquei_backups.core.comparison import Finding, Verdict, compare
+from desbuquei_backups.core.transport import Transport
+from desbuquei_backups.validation.checks import connection_is_encrypted
 from desbuquei_backups.validation.judge import judge
 
 pytestmark = [
@@ -66,3 +68,16 @@ def test_a_suite_that_cannot_run_takes_back_no_difference(monkeypatch: pytest.Mo
     unsure = judge("checksums_match", compare({"a": 1}, {"a": 1}, {}))
     assert unsure.verdict is Verdict.UNCOMPARED
     assert "could not validate: no" in unsure.summary
+
+
+@pytest.mark.parametrize(
+    ("how", "verdict"),
+    [
+        (Transport.TLS, Verdict.MATCHES),
+        (Transport.LOCAL, Verdict.MATCHES),
+        (Transport.CLEAR, Verdict.DIFFERS),
+        (None, Verdict.UNCOMPARED),
+    ],
+)
+def test_only_a_connection_that_nobody_can_read_is_green(how: Transport | None, verdict: Verdict) -> None:
+    assert connection_is_encrypted("S3", how).verdict is verdict

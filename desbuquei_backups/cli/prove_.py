@@ -1,0 +1,76 @@
+"""`desbuquei prove`: restore an archived backup, compare everything, and keep what was shown beside it in S3."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from desbuquei_backups.cli.output import console, json_option, print_json
+from desbuquei_backups.cli.site import identity_option, open_site
+from desbuquei_backups.core.comparison import Verdict, tally
+
+if TYPE_CHECKING:
+    from desbuquei_backups.operations.equal_copy import Proof
+
+_SHOWN = 20
+
+
+@click.command()
+@click.argument("backup_id", metavar="ID")
+@identity_option
+@json_option
+def command(*, backup_id: str, identity: Path | None, as_json: bool) -> int:
+    """Restore an archived backup from S3 on DESBUQUEI_RESTORE_URL, compare everything with the source, and drop it.
+
+    What Dagster does for every backup; this needs neither Dagster nor the source, so that a host that has the identity
+    of encrypted backups proves them for the one that takes them. Exit status 1 if anything is not the source's.
+    """
+    from desbuquei_backups.core.slots import Slot
+    from desbuquei_backups.operations.restored_copy import prove
+
+    with open_site(identity=identity) as site:
+        done = prove(site, Slot.of_id(backup_id))
+    if as_json:
+        print_json(_document(done))
+    else:
+        _print(done)
+    return int(done.verdict is Verdict.DIFFERS)
+
+
+def _print(done: "Proof") -> None:
+    from rich.markup import escape
+
+    out = console()
+    colour = {Verdict.MATCHES: "green", Verdict.DIFFERS: "red"}.get(done.verdict, "yellow")
+    out.print(f"[bold]{done.manifest.backup_id}[/]: [{colour}]{done.verdict}[/]")
+    for what, findings in (("row counts", done.row_counts), ("contents", done.contents), ("schema", done.schema)):
+        out.print(f"  {what:<11} {tally(findings)}")
+    rest = [each for each in (*done.row_counts, *done.contents, *done.schema) if each.verdict is not Verdict.MATCHES]
+    for each in rest[:_SHOWN]:
+        out.print(f"  {escape(each.subject)}: {escape(each.why or each.verdict)}")
+    if len(rest) > _SHOWN:
+        out.print(f"  … and {len(rest) - _SHOWN:,} more, see --json")
+
+
+def _document(done: "Proof") -> dict[str, Any]:
+    findings = {"row_counts": done.row_counts, "contents": done.contents, "schema": done.schema}
+    return {
+        "backup_id": done.manifest.backup_id,
+        "verdict": done.verdict.value,
+        "restored": done.restored,
+        "server_version": done.server_version,
+        "stage_seconds": dict(done.seconds),
+        **{
+            name: [
+                {
+                    "subject": each.subject,
+                    "source": each.source,
+                    "restored": each.restored,
+                    "verdict": each.verdict.value,
+                    "why": each.why,
+                }
+                for each in found
+            ]
+            for name, found in findings.items()
+        },
+    }
