@@ -5,6 +5,8 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
+from email.utils import format_datetime, parsedate_to_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import ClassVar
 from urllib.parse import urlsplit
@@ -45,6 +47,8 @@ class FaultyStore:
 
     to: str
     requests: list[tuple[str, str]] = field(default_factory=list)
+    # How far its clock is ahead, by the Date of its answers.
+    ahead: timedelta = timedelta(0)
     _faults: deque[_Fault] = field(default_factory=deque)
 
     def busy(self, matches: Matches = anything, *, times: float = float("inf")) -> None:
@@ -54,6 +58,11 @@ class FaultyStore:
     def refuse(self, matches: Matches = anything, *, times: float = float("inf")) -> None:
         """Answer 403, as to credentials that may not do that."""
         self._faults.append(_Fault(matches, times, lambda handler: handler.answer(403, _DENIED)))
+
+    def say(self, status: int, code: str, matches: Matches = anything, *, times: float = float("inf")) -> None:
+        """Answer with an error of that code."""
+        content = f"<Error><Code>{code}</Code><Message>so it is</Message></Error>".encode()
+        self._faults.append(_Fault(matches, times, lambda handler: handler.answer(status, content)))
 
     def cut(self, matches: Matches = anything, *, times: float = float("inf")) -> None:
         """Close the connection without an answer."""
@@ -138,10 +147,14 @@ class _Handler(BaseHTTPRequestHandler):
             answer = connection.getresponse()
             content = answer.read()
             headers = [(name, value) for name, value in answer.getheaders() if name.lower() not in _HOP]
+            headers = [(name, self._dated(value) if name == "Date" else value) for name, value in headers]
             length = answer.getheader("Content-Length") if self.command == "HEAD" else None
             self.answer(answer.status, content, headers, length=length)
         finally:
             connection.close()
+
+    def _dated(self, told: str) -> str:
+        return format_datetime(parsedate_to_datetime(told) + self.store.ahead, usegmt=True)
 
     def answer(
         self, status: int, content: bytes, headers: list[tuple[str, str]] | None = None, length: str | None = None

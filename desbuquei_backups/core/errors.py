@@ -20,12 +20,14 @@ BackupError
 ├── SlotError               a backup cannot be taken in the past or in the future
 ├── TargetRefused           the place to restore into is not empty, or is the source itself
 ├── NotFound                no such backup here
+├── ClockWrong              this machine's clock and the store's are too far apart to delete by
 └── Busy                    another run holds the database's lock
 """
 
 __all__ = [
     "BackupError",
     "Busy",
+    "ClockWrong",
     "ConfigurationError",
     "DiskError",
     "Frozen",
@@ -142,6 +144,10 @@ class TargetRefused(BackupError):
 
 
 class NotFound(BackupError):
+    pass
+
+
+class ClockWrong(BackupError):
     pass
 
 

@@ -9,7 +9,7 @@ from desbuquei_backups.core.errors import BackupError, Busy
 from desbuquei_backups.core.manifest import Manifest, manifest_name
 from desbuquei_backups.core.retention import Place
 from desbuquei_backups.core.slots import Slot
-from desbuquei_backups.operations import records
+from desbuquei_backups.operations import clocks, records
 from desbuquei_backups.operations.in_use import unless_read
 from desbuquei_backups.operations.pruning import MARK, Planned, lock_of, plan_disk, plan_s3
 from desbuquei_backups.operations.site import Site
@@ -44,8 +44,9 @@ def prune(site: Site) -> list[Pruned]:
     """Apply retention on disk, then in S3; returns what became of each backup. StoreError if S3 cannot be asked.
 
     Each goes under the database's lock, and is looked at once more by then. One that cannot be pruned keeps no other
-    from it.
+    from it. ClockWrong, before anything goes, if this machine's clock is not the store's.
     """
+    clocks.agree(site)
     on_disk = [_one(site, each) for each in plan_disk(site)] if site.first is None else []
     staying = {each.planned.verdict.slot for each in on_disk if not each.done}
     done, needed = list(on_disk), dict[Slot, str]()

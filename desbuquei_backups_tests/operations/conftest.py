@@ -9,6 +9,7 @@ import pytest
 from psycopg import sql
 
 from desbuquei_backups.storage.s3 import Bucket
+from desbuquei_backups.storage.versions import versions
 from desbuquei_backups_tests.conftest import Clock, Endpoints
 from desbuquei_backups_tests.operations.losses import Losses
 from desbuquei_backups_tests.operations.tiers import TOGETHER
@@ -28,6 +29,30 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 def together(clock: Clock) -> None:
     """Ten minutes after an instant at which five tiers are due."""
     clock.now = TOGETHER + timedelta(minutes=10)
+
+
+@pytest.fixture
+def same_time(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The store's clock is the test's; what comes of one that is not is in test_clocks.py."""
+    monkeypatch.setattr(Bucket, "time", lambda self: clock())
+
+
+@pytest.fixture
+def vault_url(endpoints: Endpoints) -> Iterator[str]:
+    """A bucket of the test's own with Object Lock, and so with versioning."""
+    name = f"vault-{uuid.uuid4().hex[:12]}"
+    bucket = Bucket(f"s3://{name}", endpoints.aws)
+    bucket.client.create_bucket(Bucket=name, ObjectLockEnabledForBucket=True)
+    yield f"s3://{name}/backups"
+    for version in list(versions(bucket, "")):
+        if not version.delete_marker:
+            bucket.client.put_object_legal_hold(
+                Bucket=name, Key=version.key, VersionId=version.version_id, LegalHold={"Status": "OFF"}
+            )
+        bucket.client.delete_object(
+            Bucket=name, Key=version.key, VersionId=version.version_id, BypassGovernanceRetention=True
+        )
+    bucket.client.delete_bucket(Bucket=name)
 
 
 @pytest.fixture

@@ -26,6 +26,7 @@ from desbuquei_backups.operations.seal import seal
 from desbuquei_backups.operations.second_place import archive_in_second_place
 from desbuquei_backups.operations.settings import Settings
 from desbuquei_backups.operations.site import Site
+from desbuquei_backups.storage.s3 import Bucket
 
 STEPS: dict[str, Callable[[Site, Slot], object]] = {
     step.__name__: step for step in (take_dump, seal, archive, prove, archive_in_second_place)
@@ -61,6 +62,7 @@ def main() -> None:
         aws=given["aws"],
     )
     now = datetime.fromisoformat(given["now"])
+    Bucket.time = lambda self: now  # type: ignore[method-assign]
     site = Site(settings, now=lambda: now, progress=Hanging(given["hang_at"]), lock_wait_seconds=given["lock_wait"])
     _say("ready")
     try:

@@ -2,7 +2,6 @@
 
 import json
 import tomllib
-import uuid
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -23,7 +22,6 @@ from desbuquei_backups.operations.restored_copy import prove
 from desbuquei_backups.operations.settings import S3_URL
 from desbuquei_backups.operations.site import Site
 from desbuquei_backups.operations.verification import verify_backup
-from desbuquei_backups.storage.s3 import Bucket
 from desbuquei_backups.storage.versions import delete_version, versions
 from desbuquei_backups_tests.conftest import Clock, Endpoints
 from desbuquei_backups_tests.faults import FaultyStore
@@ -32,7 +30,7 @@ from desbuquei_backups_tests.operations.losses import line_of
 from desbuquei_backups_tests.operations.tiers import back_up
 from desbuquei_backups_tests.policies import due_together, with_crons
 
-pytestmark = pytest.mark.usefixtures("shop")
+pytestmark = pytest.mark.usefixtures("shop", "same_time")
 FIRST = datetime(2026, 1, 1, 2, tzinfo=UTC)
 
 
@@ -40,24 +38,6 @@ FIRST = datetime(2026, 1, 1, 2, tzinfo=UTC)
 def store(endpoints: Endpoints) -> Iterator[FaultyStore]:
     with FaultyStore(endpoints.aws["AWS_ENDPOINT_URL_S3"]) as faulty:
         yield faulty
-
-
-@pytest.fixture
-def vault_url(endpoints: Endpoints) -> Iterator[str]:
-    """A bucket of the test's own with Object Lock, and so with versioning."""
-    name = f"vault-{uuid.uuid4().hex[:12]}"
-    bucket = Bucket(f"s3://{name}", endpoints.aws)
-    bucket.client.create_bucket(Bucket=name, ObjectLockEnabledForBucket=True)
-    yield f"s3://{name}/backups"
-    for version in list(versions(bucket, "")):
-        if not version.delete_marker:
-            bucket.client.put_object_legal_hold(
-                Bucket=name, Key=version.key, VersionId=version.version_id, LegalHold={"Status": "OFF"}
-            )
-        bucket.client.delete_object(
-            Bucket=name, Key=version.key, VersionId=version.version_id, BypassGovernanceRetention=True
-        )
-    bucket.client.delete_bucket(Bucket=name)
 
 
 def days(site: Site, clock: Clock, source: psycopg.Connection, count: int) -> list[Slot]:
