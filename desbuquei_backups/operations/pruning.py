@@ -73,7 +73,8 @@ def plan_disk(site: Site, lines: Mapping[Slot, Line] | None = None) -> list[Plan
 
 
 def plan_s3(site: Site, on_disk: Collection[Slot], lines: Mapping[Slot, Line] | None = None) -> list[Planned]:
-    """By one listing of the bucket. Of what is to go, the store is asked whether it is locked.
+    """By one listing of the bucket. Of what is to go, the store is asked whether it is locked; nothing goes where S3 is
+    pruned from elsewhere.
 
     `on_disk`: what stays there, which is never all that there is of a backup.
     """
@@ -89,6 +90,9 @@ def plan_s3(site: Site, on_disk: Collection[Slot], lines: Mapping[Slot, Line] | 
         )
         for slot in there.sealed
     }
+    if not site.settings.prunes_s3:
+        left = [_left(each) for each in verdicts(backups.values(), site.policy, site.now(), Place.S3)]
+        return [Planned(Place.S3, each, _size(lines.get(each.slot))) for each in left]
     found = _unlocked(site, backups, on_disk)
     unfinished = [
         Verdict(slot, keep=False, reason="its pruning was cut off") for slot in sorted(there.marked - there.sealed)
@@ -96,6 +100,10 @@ def plan_s3(site: Site, on_disk: Collection[Slot], lines: Mapping[Slot, Line] | 
     return [Planned(Place.S3, each, _size(lines.get(each.slot)), needs=backups[each.slot].needs) for each in found] + [
         Planned(Place.S3, each, _size(lines.get(each.slot)), unfinished=True) for each in unfinished
     ]
+
+
+def _left(verdict: Verdict) -> Verdict:
+    return verdict if verdict.keep else replace(verdict, keep=True, reason=f"{verdict.reason}; pruned from elsewhere")
 
 
 def _unlocked(site: Site, backups: dict[Slot, Backup], on_disk: Collection[Slot]) -> list[Verdict]:

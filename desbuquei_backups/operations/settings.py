@@ -13,6 +13,7 @@ DATABASE_URL = "DESBUQUEI_DATABASE_URL"
 S3_URL = "DESBUQUEI_S3_URL"
 RESTORE_URL = "DESBUQUEI_RESTORE_URL"
 SECOND_S3_URL = "DESBUQUEI_SECOND_S3_URL"
+PRUNE_S3 = "DESBUQUEI_PRUNE_S3"
 
 URLS = (DATABASE_URL, S3_URL, RESTORE_URL)
 _MEANING = {
@@ -35,7 +36,8 @@ class Settings:
 
     `second_aws`: what reaches the second place and is not as for the first. `age_recipients`: the public keys that
     backups are encrypted to before they are written; none: they are not. `age_identity`: a file with the secret key of
-    one of them, where copies are restored.
+    one of them, where copies are restored. `prunes_s3`: whether what is too old in S3 is deleted from here; if not,
+    these credentials need not be able to.
     """
 
     policy: Policy
@@ -46,6 +48,7 @@ class Settings:
     second_aws: Mapping[str, str] = field(default_factory=dict, repr=False)
     age_recipients: Sequence[str] = ()
     age_identity: Path | None = None
+    prunes_s3: bool = True
 
     def url(self, name: str) -> str:
         """The URL of that setting; ConfigurationError if it is unset."""
@@ -106,10 +109,7 @@ class Settings:
 
 
 def from_environment(environment: Mapping[str, str]) -> Settings:
-    """The settings in `environment`; ConfigurationError if the policy or the recipients are bad.
-
-    Unset URLs are found out when used.
-    """
+    """The settings in `environment`; ConfigurationError if one is bad. Unset URLs are found out when used."""
     policy = environment.get("DESBUQUEI_POLICY")
     urls = {name: environment[name] for name in _MEANING if environment.get(name)}
     home = Path(environment.get("DESBUQUEI_HOME") or ".desbuquei").absolute()
@@ -124,4 +124,13 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         second_aws={name: value for name in _AWS if (value := environment.get(f"{_SECOND}{name}"))},
         age_recipients=parse_recipients(environment.get(RECIPIENTS, "")),
         age_identity=Path(identity).absolute() if (identity := environment.get(IDENTITY)) else None,
+        prunes_s3=_prunes_s3(environment.get(PRUNE_S3)),
+    )
+
+
+def _prunes_s3(given: str | None) -> bool:
+    if given in (None, "", "on", "off"):
+        return given != "off"
+    raise ConfigurationError(
+        f"{PRUNE_S3} is {given!r}", remedy="write off where S3 is pruned from elsewhere, or leave it out"
     )
