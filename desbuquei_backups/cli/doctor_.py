@@ -30,8 +30,9 @@ _MARKS = {
 def command(*, read_only: bool, as_json: bool) -> int:
     """Try every precondition of a backup and of its restore; each that fails says what to do.
 
-    A small object is written to the bucket and deleted again, and a file to the backup folder. Nothing is created in
-    PostgreSQL. Exit status 1 if something fails, 2 if a setting is missing.
+    Small objects are written to the bucket, and a file to the backup folder; what may be deleted is deleted again, and
+    one object may be locked for a minute. Nothing is created in PostgreSQL. Exit status 1 if something fails, 2 if a
+    setting is missing.
     """
     from desbuquei_backups.operations.doctor import Area, examine
 

@@ -72,10 +72,11 @@ class Area:
 
 
 def examine(site: Site, *, read_only: bool) -> Iterator[Precondition]:
-    """Look at everything, as it goes. Nothing is left behind; with `read_only` nothing is written at all."""
+    """Look at everything, as it goes. What can be removed again is; with `read_only` nothing is written at all."""
+    from desbuquei_backups.operations.doctor_bucket import bucket
     from desbuquei_backups.operations.doctor_costs import costs
     from desbuquei_backups.operations.doctor_encryption import encryption
-    from desbuquei_backups.operations.doctor_places import bucket, folder
+    from desbuquei_backups.operations.doctor_folder import folder
     from desbuquei_backups.operations.doctor_restore import restore_server
     from desbuquei_backups.operations.doctor_source import recovery_point, source
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 
-from desbuquei_backups.core.errors import ConfigurationError, IntegrityError, NotFound, StoreRefused, StoreUnreachable
+from desbuquei_backups.core.errors import ConfigurationError, IntegrityError, NotFound, StoreRefused
 from desbuquei_backups.core.tiers import StorageClass
 from desbuquei_backups.core.transport import Transport, transport
 from desbuquei_backups.storage.abandoned import abort_abandoned, store_time
@@ -220,6 +220,8 @@ class Bucket:
         """Write without looking first: the store itself must refuse a key that is taken (StoreRefused)."""
         digest = hashlib.sha256(content)
         given: Any = {**self._encryption, **(locked(lock) if lock is not None else {})}
+        if tags:
+            given["Tagging"] = urlencode(tags)
         with store_errors(f"storing {self.uri(key)}"):
             self.client.put_object(
                 Bucket=self.name,
@@ -228,7 +230,6 @@ class Bucket:
                 ChecksumSHA256=encoded(digest.digest()),
                 StorageClass="STANDARD",
                 Metadata={"sha256": digest.hexdigest(), **(tags or {})},
-                Tagging=urlencode(tags or {}),
                 IfNoneMatch="*",
                 **given,
             )
@@ -248,9 +249,7 @@ class Bucket:
         try:
             with store_errors("asking for Object Lock"):
                 found = self.client.get_object_lock_configuration(Bucket=self.name)
-        except (NotFound, StoreRefused, StoreUnreachable) as error:
-            if isinstance(error, StoreUnreachable) and "NotImplemented" not in error.what:
-                raise
+        except (NotFound, StoreRefused):
             return False
         return found.get("ObjectLockConfiguration", {}).get("ObjectLockEnabled") == "Enabled"
 

@@ -12,11 +12,9 @@ from desbuquei_backups.core.errors import (
     StoreRefused,
     StoreUnreachable,
 )
+from desbuquei_backups.storage.permissions import lacking
 
-_GRANT = (
-    "grant s3:PutObject, s3:PutObjectTagging, s3:GetObject, s3:ListBucket, s3:ListBucketMultipartUploads and "
-    "s3:AbortMultipartUpload on the bucket and what is in it"
-)
+_GRANT = "grant {} on the bucket and what is in it: docs/aws.md has the roles"
 THAW = (
     "it is in a class that must be thawed first, which takes hours: `desbuquei thaw ID` asks for it, and says when it "
     "can be read; or restore another tier's backup, `desbuquei list --remote` shows them"
@@ -28,8 +26,10 @@ _REMEDIES = {
     "InvalidAccessKeyId": "correct AWS_ACCESS_KEY_ID, or the profile",
     "SignatureDoesNotMatch": "correct AWS_SECRET_ACCESS_KEY",
     "ExpiredToken": "renew the credentials",
+    "InvalidToken": "renew the credentials",
     "RequestTimeTooSkewed": "set this host's clock: let it take its time from NTP",
     # A HEAD has no body to say which of them it is.
+    "400": "see that the credentials have not expired, and that AWS_REGION is the bucket's",
     "403": f"correct the credentials, or {_GRANT}; see that this host's clock is right",
 }
 _PASSING = {
@@ -100,9 +100,12 @@ def _answered(error: Any, doing: str) -> BackupError:
         return NoSuchRange(text, remedy="it is shorter than it was: see what else writes to the bucket")
     if code in ("InvalidObjectState", "ObjectNotInActiveTierError"):
         return Frozen(text, remedy=THAW)
+    if code == "NotImplemented" or status in (405, 501):
+        return StoreRefused(text, remedy="the store has no such call: do without what needs it, or use another store")
     if status >= 500 or status == 429 or code in _PASSING:
         return StoreUnreachable(text, remedy="the store is in trouble; what is missing is archived by running again")
-    return StoreRefused(text, remedy=_REMEDIES.get(code, "look the code up in the store's documentation"))
+    remedy = _REMEDIES.get(code, "look the code up in the store's documentation")
+    return StoreRefused(text, remedy=remedy.format(lacking(error.operation_name)))
 
 
 def _unsent(error: Any, doing: str) -> BackupError:

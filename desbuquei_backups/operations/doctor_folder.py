@@ -1,4 +1,4 @@
-"""Where backups rest: the folder and the bucket, each tried by writing and taking away again."""
+"""The backup folder, tried by writing and taking away again."""
 
 import os
 import secrets
@@ -8,15 +8,15 @@ from pathlib import Path
 
 import psycopg
 
-from desbuquei_backups.core.errors import BackupError, Busy, StoreRefused
-from desbuquei_backups.operations.doctor import Area, Precondition, clock
+from desbuquei_backups.core.errors import BackupError, Busy
+from desbuquei_backups.operations.doctor import Area, Precondition
 from desbuquei_backups.operations.settings import DATABASE_URL
 from desbuquei_backups.operations.site import Site
 from desbuquei_backups.operations.status import DISK_THRESHOLD_PERCENT
 from desbuquei_backups.postgres import connection as pg
 from desbuquei_backups.storage import disk
 
-_FOLDER, _BUCKET = Area("backup folder"), Area("bucket")
+_FOLDER = Area("backup folder")
 _PROBE = "probe"
 
 
@@ -99,60 +99,3 @@ def _database_size(site: Site) -> int | None:
     except (BackupError, psycopg.Error):
         return None
     return int(row[0]) if row else None
-
-
-def bucket(site: Site, *, read_only: bool) -> Iterator[Precondition]:
-    """Whether it is there, can be listed, takes a new object, refuses to overwrite it, and encrypts it."""
-    try:
-        site.bucket.check()
-        next(iter(site.bucket.keys("")), None)
-    except BackupError as error:
-        yield _BUCKET.error("reachable", error)
-        return
-    yield _BUCKET.ok("reachable", f"{site.bucket.uri('')} can be listed")
-    yield from _BUCKET.guarded("clock", lambda: iter([clock(_BUCKET, "clock", site.bucket.time())]))
-    if read_only:
-        yield _BUCKET.not_applicable("writable", "not tried: nothing is written", "leave --read-only out to try it")
-        return
-    yield from _BUCKET.guarded("writable", lambda: _probed(site))
-
-
-def _probed(site: Site) -> Iterator[Precondition]:
-    key = f"{_PROBE}/{secrets.token_hex(8)}"
-    stored = site.bucket.put_bytes(key, b"written by desbuquei doctor", tags={"probe": "yes"})
-    try:
-        yield _BUCKET.ok("writable", "an object was written")
-        if stored.encryption:
-            yield _BUCKET.ok("encryption", f"the store says {stored.encryption}")
-        else:
-            yield _BUCKET.failure(
-                "encryption", "the store does not say that it encrypts", "switch on default encryption of the bucket"
-            )
-        yield _conditional(site, key)
-    finally:
-        removed = _removed(site, key)
-    yield removed
-
-
-def _conditional(site: Site, key: str) -> Precondition:
-    try:
-        site.bucket.put_if_absent(key, b"written over")
-    except StoreRefused:
-        return _BUCKET.ok("no overwriting", "the store refuses a second object under the same key")
-    return _BUCKET.warning(
-        "no overwriting",
-        "the store ignores If-None-Match: two machines with the same bucket and prefix could overwrite each other",
-        "let one machine alone write to this bucket and prefix, and switch on versioning",
-    )
-
-
-def _removed(site: Site, key: str) -> Precondition:
-    try:
-        site.bucket.delete(key)
-    except BackupError as error:
-        return _BUCKET.warning(
-            "deletable",
-            f"{error.what}; {key} is left",
-            "good, if the bucket is to be write-once; then its lifecycle rules must do what prune does",
-        )
-    return _BUCKET.ok("deletable", "the object was deleted again")
