@@ -42,10 +42,9 @@ def _found(site: Site, name: str, wanted: Setting, look: _Look, locks: str) -> I
     elif answer.may is May.NO_SUCH_CALL:
         yield _BUCKET.not_applicable(name, "the store has no such setting")
     elif wanted is Setting.OBJECT_LOCK and locks:
-        # What is not told is taken for a bucket without: see Bucket.has_lock.
         yield _BUCKET.failure(
             name,
-            f"not known, since these credentials may not ask: NOTHING IS LOCKED, against the policy ({locks})",
+            f"not known, since these credentials may not ask: what the policy locks ({locks}) is not archived",
             f"grant {wanted.action}",
         )
     else:

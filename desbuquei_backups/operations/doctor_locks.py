@@ -17,7 +17,10 @@ _LOCKED_FOR = timedelta(minutes=1)
 
 def locks(site: Site, key: str) -> Iterator[Precondition]:
     """Tried on an object that is locked for a minute, in the mode governance; it stays, unless it can be deleted."""
-    if not site.bucket.has_lock or all(tier.object_lock is None for tier in site.policy.tiers.values()):
+    try:
+        if all(tier.object_lock is None for tier in site.policy.tiers.values()) or not site.bucket.has_lock:
+            return
+    except StoreRefused:  # of which the bucket's settings speak
         return
     until = ((site.bucket.time() or datetime.now(UTC)) + _LOCKED_FOR).replace(microsecond=0)
     try:

@@ -18,7 +18,7 @@ from desbuquei_backups.storage.parts import encoded
 from desbuquei_backups.storage.ranges import AHEAD, read_ranges
 from desbuquei_backups.storage.resuming import Record, record_of
 from desbuquei_backups.storage.s3_client import make_client
-from desbuquei_backups.storage.s3_errors import CREATE_BUCKET, Taken, UploadGone, store_errors
+from desbuquei_backups.storage.s3_errors import CREATE_BUCKET, Forbidden, Taken, UploadGone, store_errors
 from desbuquei_backups.storage.stored import Lock, StoredObject, described
 from desbuquei_backups.storage.throttle import Throttle
 from desbuquei_backups.storage.upload import PARTS_AT_ONCE, SSE_S3, Upload, locked, sse_kms
@@ -70,8 +70,15 @@ class Bucket:
     @property
     def transport(self) -> Transport:
         """How the store is reached."""
-        endpoint = urlsplit(self.client.meta.endpoint_url)
-        return transport(endpoint.hostname, encrypted=endpoint.scheme == "https")
+        return self._reached_by(encrypted=urlsplit(self.client.meta.endpoint_url).scheme == "https")
+
+    @property
+    def is_here(self) -> bool:
+        """Whether the store is on this machine."""
+        return self._reached_by(encrypted=False) is Transport.LOCAL
+
+    def _reached_by(self, *, encrypted: bool) -> Transport:
+        return transport(urlsplit(self.client.meta.endpoint_url).hostname, encrypted=encrypted)
 
     def check(self) -> None:
         """StoreError unless the bucket exists and may be read."""
@@ -245,10 +252,15 @@ class Bucket:
 
     @cached_property
     def has_lock(self) -> bool:
-        """Whether the bucket has Object Lock; a store that does not know it, or does not tell, has not."""
+        """Whether the bucket has Object Lock; a store that does not know it has not.
+
+        StoreRefused if these credentials may not ask: what is to be locked is never stored unlocked for that.
+        """
         try:
             with store_errors("asking for Object Lock"):
                 found = self.client.get_object_lock_configuration(Bucket=self.name)
+        except Forbidden:
+            raise
         except (NotFound, StoreRefused):
             return False
         return found.get("ObjectLockConfiguration", {}).get("ObjectLockEnabled") == "Enabled"

@@ -48,6 +48,10 @@ class Taken(StoreRefused):
     """The key has an object already."""
 
 
+class Forbidden(StoreRefused):
+    """These credentials may not do that."""
+
+
 class NoSuchRange(StoreRefused):
     """The object has no such bytes: it is empty."""
 
@@ -105,7 +109,8 @@ def _answered(error: Any, doing: str) -> BackupError:
     if status >= 500 or status == 429 or code in _PASSING:
         return StoreUnreachable(text, remedy="the store is in trouble; what is missing is archived by running again")
     remedy = _REMEDIES.get(code, "look the code up in the store's documentation")
-    return StoreRefused(text, remedy=remedy.format(lacking(error.operation_name)))
+    kind = Forbidden if code in ("AccessDenied", "403") else StoreRefused
+    return kind(text, remedy=remedy.format(lacking(error.operation_name)))
 
 
 def _unsent(error: Any, doing: str) -> BackupError:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from moto.server import ThreadedMotoServer
 
-from desbuquei_backups.core.errors import IntegrityError, StoreUnreachable
+from desbuquei_backups.core.errors import IntegrityError, StoreRefused, StoreUnreachable
 from desbuquei_backups.core.tiers import LockMode, StorageClass
 from desbuquei_backups.storage import ranges
 from desbuquei_backups.storage.abandoned import abort_abandoned
@@ -205,6 +205,13 @@ def test_what_is_stored_locked_cannot_be_deleted_before_its_time(vault, file) ->
 
 def test_a_bucket_without_object_lock_says_so(bucket) -> None:
     assert not bucket.has_lock
+
+
+def test_what_is_to_be_locked_is_not_stored_unlocked_where_nobody_may_ask(faulty, store) -> None:
+    store.refuse(lambda method, path: "object-lock" in path)
+    with pytest.raises(StoreRefused, match="AccessDenied") as caught:
+        _ = faulty.has_lock
+    assert "s3:GetBucketObjectLockConfiguration" in caught.value.remedy
 
 
 def test_with_a_key_of_its_own_the_store_is_told_to_encrypt_with_it(tmp_path, monkeypatch) -> None:
