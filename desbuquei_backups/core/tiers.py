@@ -23,14 +23,15 @@ from pydantic import (
 )
 
 from desbuquei_backups.core.errors import ConfigurationError
-from desbuquei_backups.core.periods import Duration, Rate, Retention
+from desbuquei_backups.core.periods import Duration, Period, Rate, Retention, Unit
 from desbuquei_backups.core.slots import due_before, falls_due, last_due
 
 # Asset keys, prefixes and folders of other things than tiers.
-_RESERVED = {
+RESERVED = {
     "audit_report",
     "base_backup",
     "evidence",
+    "evidence_anchor",
     "probe",
     "recovery_drill",
     "rejected",
@@ -89,7 +90,7 @@ def _cron(value: str) -> str:
 
 
 def _not_reserved(name: str) -> str:
-    if name in _RESERVED:
+    if name in RESERVED:
         raise ValueError(f"the name {name} is taken: something else is stored under it")
     return name
 
@@ -143,6 +144,15 @@ class Tier(BaseModel):
         return floor
 
 
+class Evidence(BaseModel):
+    """How long the chain of evidence is kept, and who may not delete it; the command that carries its head away."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    kept_in_s3: Retention = Period(count=7, unit=Unit.YEAR)
+    object_lock: LockMode = LockMode.GOVERNANCE
+    anchor_command: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1)] | None = None
+
+
 class Policy(BaseModel):
     """What is promised for one database."""
 
@@ -155,6 +165,7 @@ class Policy(BaseModel):
     max_monthly_egress_gb: float = Field(default=200, gt=0, allow_inf_nan=False)
     max_bandwidth: Rate | None = None
     kms_key: str | None = Field(default=None, min_length=1)
+    evidence: Evidence = Evidence()
     storage_prices: Mapping[StorageClass, Annotated[float, Field(ge=0, allow_inf_nan=False)]] = {}
     tiers: Mapping[TierName, Tier] = Field(min_length=1)
 

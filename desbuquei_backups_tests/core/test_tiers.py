@@ -31,6 +31,16 @@ def written(folder: Path, text: str) -> Path:
     return path
 
 
+def test_the_chain_of_evidence_is_kept_seven_years_whatever_a_policy_leaves_out(tmp_path: Path) -> None:
+    for text in (PACKAGED, GOOD, f'{GOOD}\n[evidence]\nanchor_command = ["mail", "ana@example.com"]\n'):
+        evidence = load_policy(written(tmp_path, text)).evidence
+        assert (str(evidence.kept_in_s3), evidence.object_lock) == ("7 years", LockMode.GOVERNANCE)
+    assert evidence.anchor_command == ("mail", "ana@example.com")
+    for wrong, said in (("[]", "anchor_command"), ('"mail"', "anchor_command"), ('[""]', "anchor_command")):
+        with pytest.raises(ConfigurationError, match=rf"line 14, evidence\.{said}"):
+            load_policy(written(tmp_path, f"{GOOD}\n[evidence]\nanchor_command = {wrong}\n"))
+
+
 def test_the_packaged_policy_says_what_the_contract_promises_of_dailies() -> None:
     daily = load_policy().tier("daily")
     assert daily.cron == "0 2 * * *"
