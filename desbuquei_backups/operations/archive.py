@@ -7,7 +7,8 @@ from desbuquei_backups.core.errors import IntegrityError, NotFound
 from desbuquei_backups.core.manifest import FileFacts, Manifest
 from desbuquei_backups.core.slots import Slot
 from desbuquei_backups.core.tiers import StorageClass
-from desbuquei_backups.operations import records
+from desbuquei_backups.operations import records, said
+from desbuquei_backups.operations.evidence import try_to_send
 from desbuquei_backups.operations.leaving import leave_disk
 from desbuquei_backups.operations.site import Site
 from desbuquei_backups.operations.storing import class_of, store
@@ -93,6 +94,7 @@ def _archive(site: Site, slot: Slot) -> Archived:
                 remedy=f"desbuquei backup {slot.tier} --slot {slot.key}",
             )
         site.progress.stage("archiving", found.manifest.size)
+        try_to_send(site)  # so that the chain knows each manifest that is in the bucket
         there = store(site, found.manifest)
         archived = found.manifest
         if catalog.in_bucket(site.bucket, slot.tier, slot.backup_id) != archived:
@@ -106,6 +108,7 @@ def _archive(site: Site, slot: Slot) -> Archived:
         )
     else:
         there = stored(site, archived)
+    said.archived(site, archived)
     result = Archived(archived, _described(site, archived, there), reused)
     whole = all(file.whole for file in result.files)
     told = {"s3_uri": result.dump_uri, "storage_class": result.dump_class}

@@ -8,6 +8,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 from desbuquei_backups.core.errors import IntegrityError, NotFound
 from desbuquei_backups.core.manifest import manifest_name
 from desbuquei_backups.core.slots import Slot
+from desbuquei_backups.operations import said
 from desbuquei_backups.operations.asked import Asked
 from desbuquei_backups.operations.site import Site, naming
 from desbuquei_backups.storage import catalog, versions
@@ -52,6 +53,7 @@ def hold(site: Site, backup_id: str, asked: Asked) -> Held:
         found = held(site, backup_id)
         made = found or Hold(backup_id=backup_id, operator=asked.operator, reason=asked.reason, since=site.now())
         if found is None:
+            said.held(site, backup_id, asked)
             site.bucket.put_bytes(_key(backup_id), (made.model_dump_json(indent=1) + "\n").encode(), tags={})
         return Held(made, _set(site, keys, on=True), was=found is not None)
 
@@ -62,7 +64,9 @@ def release(site: Site, backup_id: str) -> Held:
         found = held(site, backup_id)
         if found is None:
             raise NotFound("it is not held", remedy="`desbuquei prune --dry-run` says why it is kept")
-        done = _set(site, _keys(site, backup_id), on=False)
+        keys = _keys(site, backup_id)
+        said.released(site, backup_id, found.said())
+        done = _set(site, keys, on=False)
         for version in list(versions.versions(site.bucket, _key(backup_id))):
             versions.delete_version(site.bucket, version)
         return Held(found, done)

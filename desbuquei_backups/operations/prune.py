@@ -4,12 +4,13 @@ import json
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 
-from desbuquei_backups.core.errors import BackupError, Busy
+from desbuquei_backups.core.errors import BackupError, Busy, NotFound
 from desbuquei_backups.core.manifest import Manifest, manifest_name
 from desbuquei_backups.core.retention import Place
 from desbuquei_backups.core.slots import Slot
-from desbuquei_backups.operations import clocks, records
+from desbuquei_backups.operations import clocks, records, said
 from desbuquei_backups.operations.in_use import unless_read
 from desbuquei_backups.operations.pruning import MARK, Planned, lock_of, plan_disk, plan_s3
 from desbuquei_backups.operations.site import Site
@@ -106,7 +107,8 @@ def _unlink(site: Site, manifest: Manifest) -> int:
 
 
 def _from_s3(site: Site, slot: Slot, planned: Planned) -> Pruned:
-    """The mark first, by which the next prune finishes what was cut off; then the manifest: from then on none lists it.
+    """The mark first, by which the next prune finishes what was cut off; then the tombstone, in the chain of evidence;
+    then the manifest: from then on none lists it.
 
     Every version goes, and every delete marker, so that nothing of it is billed.
     """
@@ -114,7 +116,9 @@ def _from_s3(site: Site, slot: Slot, planned: Planned) -> Pruned:
     if not planned.unfinished and (why := lock_of(site, slot)) is not None:
         return Pruned(planned, kept_since=why)
     mark = f"{slot.tier}/{backup_id}{MARK}"
-    _mark(site, slot, mark, planned.verdict.reason)
+    cut_off_since = _mark(site, slot, mark, planned.verdict.reason)
+    objects = [each for each in versions(site.bucket, f"{slot.tier}/{backup_id}.") if each.key != mark]
+    said.pruned(site, slot, planned.verdict.reason, objects, cut_off_since=cut_off_since)
     freed = 0
     for key in _in_order(slot):
         for version in list(versions(site.bucket, key)):
@@ -130,12 +134,18 @@ def _from_s3(site: Site, slot: Slot, planned: Planned) -> Pruned:
     return Pruned(planned, done=True, freed=freed)
 
 
-def _mark(site: Site, slot: Slot, key: str, reason: str) -> None:
-    if site.bucket.head(key) is not None:  # of a prune that was cut off
-        return
+def _mark(site: Site, slot: Slot, key: str, reason: str) -> datetime | None:
+    """Write the mark. One that is there is of a prune that was cut off: returns when that began, else None."""
+    try:
+        found = b"".join(site.bucket.read(key))
+    except NotFound:
+        pass
+    else:
+        return said.instant_in(found, "at") or slot.due
     content = {"backup_id": slot.backup_id, "reason": reason, "at": site.now().isoformat()}
     tags = {"backup-id": slot.backup_id, "tier": slot.tier, "database": site.policy.database}
     site.bucket.put_bytes(key, (json.dumps(content, indent=1) + "\n").encode(), tags=tags)
+    return None
 
 
 def _in_order(slot: Slot) -> Iterator[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from desbuquei_backups.core.errors import IntegrityError, NotFound
 from desbuquei_backups.core.manifest import FileFacts, Manifest
 from desbuquei_backups.core.slots import Slot
-from desbuquei_backups.operations import records, verify
+from desbuquei_backups.operations import records, said, verify
 from desbuquei_backups.operations.site import Site
 from desbuquei_backups.operations.whereabouts import faults_in_store, is_in_s3_alone, is_on_disk, stored_anywhere
 from desbuquei_backups.storage import catalog, disk
@@ -48,6 +48,7 @@ def seal(site: Site, slot: Slot) -> Sealed:
             return Sealed(found.manifest, reused=True, where=where)
         draft = found.manifest.model_copy(update={"files": files})
         manifest = draft.sealed(site.now(), catalog.last_sealed(folder, but=slot.backup_id))
+        said.sealed(site, manifest)
         disk.write_file(catalog.manifest_path(folder, slot.backup_id), manifest.to_bytes())
         catalog.draft_path(folder, slot.backup_id).unlink(missing_ok=True)
         return Sealed(manifest, reused=False, where="disk")

@@ -53,7 +53,7 @@ def aside(final: Path) -> Iterator[Path]:
         yield partial
         with disk_errors(final):
             partial.rename(final)
-            _sync_folder(final.parent)
+            sync_folder(final.parent)
     finally:
         partial.unlink(missing_ok=True)
 
@@ -75,7 +75,7 @@ def link(source: Path, final: Path) -> None:
             if error.errno not in _NO_LINKS:
                 raise
         else:
-            _sync_folder(final.parent)
+            sync_folder(final.parent)
             return
     with aside(final) as partial, disk_errors(partial):
         shutil.copyfile(source, partial)
@@ -99,7 +99,7 @@ def set_aside(path: Path, reason: str) -> Path:
         folder.mkdir(mode=0o700, exist_ok=True)
         target = folder / f"{path.name}.{reason}-{time.time_ns()}"
         path.rename(target)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     return target
 
 
@@ -150,7 +150,8 @@ def _try_lock(descriptor: int) -> bool:
     return True
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """See that the names in a folder are on disk."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

@@ -298,14 +298,29 @@ class Bucket:
         """
         yield from read_ranges(self.client, self.name, self._key(key))
 
-    def keys(self, folder: str, *, after: str = "") -> Iterator[str]:
-        """The keys below a folder, in order, without this bucket's prefix; those after `folder` + `after` alone."""
+    def keys(self, folder: str, *, after: str = "", at_once: int = 1000) -> Iterator[str]:
+        """The keys below a folder, in order, without this bucket's prefix; those after `folder` + `after` alone.
+
+        `at_once`: how many the store is asked for at a time.
+        """
         start = self._key(folder)
+        given: Any = {"StartAfter": f"{start}{after}" if after else "", "PaginationConfig": {"PageSize": at_once}}
         pages = self.client.get_paginator("list_objects_v2")
         with store_errors(f"listing {self.uri(folder)}"):
-            for page in pages.paginate(Bucket=self.name, Prefix=start, StartAfter=f"{start}{after}" if after else ""):
+            for page in pages.paginate(Bucket=self.name, Prefix=start, **given):
                 for found in page.get("Contents", ()):
                     yield found["Key"][len(self.prefix) + 1 if self.prefix else 0 :]
+
+    def folders(self) -> list[str]:
+        """The folders right below this bucket's prefix, each with its slash; what is in them is not listed."""
+        start = self._key("")
+        pages = self.client.get_paginator("list_objects_v2")
+        with store_errors(f"listing {self.uri('')}"):
+            return [
+                found["Prefix"][len(start) :]
+                for page in pages.paginate(Bucket=self.name, Prefix=start, Delimiter="/")
+                for found in page.get("CommonPrefixes", ())
+            ]
 
     def abort_uploads(self, key: str, *, but: str | None = None, now: datetime | None = None) -> int:
         """Abort what killed runs left: this key's uploads, and those of its tier that nothing came to for 24 hours.

@@ -42,6 +42,13 @@ def versions(bucket: Bucket, prefix: str) -> Iterator[Version]:
                 )
 
 
+def read_version(bucket: Bucket, version: Version) -> bytes:
+    """The bytes of one version of a small object; NotFound if it is gone."""
+    name, key = bucket.where(version.key)
+    with store_errors(f"reading {bucket.uri(version.key)}"):
+        return bucket.client.get_object(Bucket=name, Key=key, VersionId=version.version_id)["Body"].read()
+
+
 def delete_version(bucket: Bucket, version: Version) -> None:
     """Delete one version for good; one that is gone already is as good.
 

@@ -15,10 +15,12 @@ from threading import Event
 from typing import Any
 
 from desbuquei_backups.core.errors import BackupError
+from desbuquei_backups.core.evidence import Kind
 from desbuquei_backups.core.slots import Slot
 from desbuquei_backups.core.tiers import load_policy
 from desbuquei_backups.operations.archive import archive
 from desbuquei_backups.operations.dump import take_dump
+from desbuquei_backups.operations.evidence import owe, send
 from desbuquei_backups.operations.progress import Silent
 from desbuquei_backups.operations.prune import prune
 from desbuquei_backups.operations.restored_copy import prove
@@ -32,6 +34,16 @@ STEPS: dict[str, Callable[[Site, Slot], object]] = {
     step.__name__: step for step in (take_dump, seal, archive, prove, archive_in_second_place)
 }
 STEPS["prune"] = lambda site, _: prune(site)
+SAYS = ("um", "dois", "três")
+
+
+def _say(site: Site, _: Slot) -> None:
+    for word in SAYS:
+        owe(site, Kind.CHECKS, None, {"word": word})
+    send(site)
+
+
+STEPS["say"] = _say
 
 
 class Hanging(Silent):
@@ -48,7 +60,7 @@ class Hanging(Silent):
             self._hang()
 
     def _hang(self) -> None:
-        _say("hanging")
+        _print("hanging")
         Event().wait()
 
 
@@ -64,16 +76,16 @@ def main() -> None:
     now = datetime.fromisoformat(given["now"])
     Bucket.time = lambda self: now  # type: ignore[method-assign]
     site = Site(settings, now=lambda: now, progress=Hanging(given["hang_at"]), lock_wait_seconds=given["lock_wait"])
-    _say("ready")
+    _print("ready")
     try:
         result = STEPS[given["step"]](site, Slot.of_id(given["slot"]))
         answer: dict[str, Any] = {"reused": getattr(result, "reused", None)}
     except BackupError as error:
         answer = {"error": type(error).__name__, "what": error.what}
-    _say(json.dumps(answer))
+    _print(json.dumps(answer))
 
 
-def _say(line: str) -> None:
+def _print(line: str) -> None:
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
 

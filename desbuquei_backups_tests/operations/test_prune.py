@@ -10,21 +10,25 @@ import psycopg
 import pytest
 
 from desbuquei_backups.core.errors import NotFound, StoreUnreachable
+from desbuquei_backups.core.evidence import Kind
 from desbuquei_backups.core.retention import Place
 from desbuquei_backups.core.slots import Slot
 from desbuquei_backups.core.tiers import Policy
 from desbuquei_backups.operations import holds, inventory
 from desbuquei_backups.operations.asked import Asked
+from desbuquei_backups.operations.chain_audit import audit
 from desbuquei_backups.operations.in_use import reading
 from desbuquei_backups.operations.prune import Pruned, prune
 from desbuquei_backups.operations.pruning import plan
 from desbuquei_backups.operations.restored_copy import prove
-from desbuquei_backups.operations.settings import S3_URL
+from desbuquei_backups.operations.second_place import archive_in_second_place
+from desbuquei_backups.operations.settings import S3_URL, SECOND_S3_URL
 from desbuquei_backups.operations.site import Site
 from desbuquei_backups.operations.verification import verify_backup
 from desbuquei_backups.storage.versions import delete_version, versions
 from desbuquei_backups_tests.conftest import Clock, Endpoints
 from desbuquei_backups_tests.faults import FaultyStore
+from desbuquei_backups_tests.operations.chains import links
 from desbuquei_backups_tests.operations.elsewhere import elsewhere, said
 from desbuquei_backups_tests.operations.losses import line_of
 from desbuquei_backups_tests.operations.tiers import back_up
@@ -235,6 +239,7 @@ def test_the_files_that_an_unchanged_hour_names_outlive_their_own_time(site, sho
 
 _CUTS = {
     "the mark": lambda method, path: method == "PUT" and ".pruned.json" in path,
+    "the tombstone": lambda method, path: method == "PUT" and "/evidence/" in path,
     "the manifest": lambda method, path: method == "DELETE" and "manifest.json" in path,
     "the first file": lambda method, path: method == "DELETE" and "database.sql.gz" in path,
     "the dump": lambda method, path: method == "DELETE" and "020000.sql.gz" in path,
@@ -255,9 +260,26 @@ def test_a_prune_that_is_cut_off_anywhere_leaves_a_catalog_that_is_true(
     store.heal()
     everything_listed_is_whole(site)
     assert set(rest) <= set(listed(site))
+    if cut in ("the mark", "the tombstone"):  # nothing goes that was not said
+        assert first in listed(site)
     assert gone(prune(site), Place.S3) == [first]
     assert not [key for key in site.bucket.keys("") if first.backup_id in key]
     assert line_of(site, first)["status"] == "pruned"
+    (tombstone,) = [link for link in links(site.bucket) if link.kind is Kind.PRUNED]
+    assert (tombstone.backup_id, tombstone.body["reason"]) == (first.backup_id, "older than 30 days")
+    assert f"daily/{first.backup_id}.sql.gz" in [each["key"] for each in tombstone.body["objects"]]
+    assert audit(site).whole
+
+
+def test_what_is_pruned_in_the_second_place_is_said_with_its_place(make_site, source_url, bucket_url, shop, clock):
+    site = make_site(source_url, urls={SECOND_S3_URL: f"{bucket_url}-second"})
+    for slot in days(site, clock, shop, 8):
+        archive_in_second_place(site, slot)
+    clock.pass_by(days=40)
+    first, *_ = gone(prune(site.at_second_place), Place.S3)
+    (tombstone,) = [link for link in links(site.bucket) if link.kind is Kind.PRUNED]
+    assert (tombstone.backup_id, tombstone.body["place"]) == (first.backup_id, "second")
+    assert audit(site).whole
 
 
 def test_a_prune_that_is_killed_is_finished_by_running_again(site, shop, clock) -> None:

@@ -80,7 +80,7 @@ def test_a_backup_is_whole_in_the_second_place_and_a_second_run_sends_nothing(si
     assert not done.reused
     assert all(file.whole for file in done.files)
     is_whole_in_second_place(site, slot)
-    assert sorted(site.at_second_place.bucket.keys("")) == sorted(site.bucket.keys("daily/"))
+    assert sorted(site.at_second_place.bucket.keys("daily/")) == sorted(site.bucket.keys("daily/"))
     store.requests.clear()
     assert archive_in_second_place(site, slot).reused
     assert {method for method, _ in store.requests} <= {"GET", "HEAD"}
