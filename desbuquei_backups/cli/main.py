@@ -20,6 +20,7 @@ _COMMANDS = {
     "prune": "Apply retention; the plan gives a reason for every backup.",
     "hold": "Keep a backup until it is released, whatever its age.",
     "release": "End the hold of a backup.",
+    "audit": "The chain of evidence: verify it, anchor its head elsewhere.",
     "restore": "Restore a logical dump into an empty database.",
 }
 

@@ -6,13 +6,32 @@ from rich.progress import (
     BarColumn,
     DownloadColumn,
     Progress,
+    Task,
     TaskID,
     TextColumn,
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
+from rich.text import Text
 
 from desbuquei_backups.cli.output import messages
+
+
+class _Done(DownloadColumn):
+    """`1.2/3.4 GB`, or `12/400 links`."""
+
+    def render(self, task: Task) -> Text:
+        if (unit := task.fields["unit"]) == "bytes":
+            return super().render(task)
+        of = "" if task.total is None else f"/{task.total:,.0f}"
+        return Text(f"{task.completed:,.0f}{of} {unit}", style="progress.download")
+
+
+class _Rate(TransferSpeedColumn):
+    """Of bytes alone."""
+
+    def render(self, task: Task) -> Text:
+        return super().render(task) if task.fields["unit"] == "bytes" else Text()
 
 
 class Bars:
@@ -25,8 +44,8 @@ class Bars:
         self._bars = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
-            DownloadColumn(),
-            TransferSpeedColumn(),
+            _Done(),
+            _Rate(),
             TimeRemainingColumn(),
             console=console,
             transient=True,
@@ -49,8 +68,7 @@ class Bars:
             return
         if self._task is not None:
             self._bars.remove_task(self._task)
-        del unit
-        self._task = self._bars.add_task(name, total=total)
+        self._task = self._bars.add_task(name, total=total, unit=unit)
 
     def advance(self, amount: int) -> None:
         if self._task is not None:

@@ -387,7 +387,9 @@ def test_a_bad_policy_is_a_finding_of_doctor(run, tmp_path):
     assert json.loads(done.stdout)["findings"][0]["name"] == "policy"
 
 
-@pytest.mark.parametrize("name", ["doctor", "list", "status", "verify", "restore", "prune", "hold", "release", "thaw"])
+@pytest.mark.parametrize(
+    "name", ["doctor", "list", "status", "verify", "restore", "prune", "hold", "release", "thaw", "audit"]
+)
 def test_a_command_starts_without_what_it_does_not_use(name):
     program = (
         "import sys; from desbuquei_backups.cli.main import main; main([sys.argv[1], '--help']); "

@@ -1,0 +1,94 @@
+"""Audit the chain of evidence by the bucket alone: walk it, compare it with anchors, and with what the bucket holds."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from desbuquei_backups.core.anchors import Anchor, against
+from desbuquei_backups.core.evidence import FOLDER, Head, Link, link_key, sequence_of, sha256_of
+from desbuquei_backups.core.evidence_walk import Break, Fault, Step, walk
+from desbuquei_backups.operations.evidence_head import find
+from desbuquei_backups.operations.manifests_said import ManifestsSaid
+from desbuquei_backups.operations.site import Site
+from desbuquei_backups.operations.whole_versions import with_whole_versions
+from desbuquei_backups.storage.in_order import read_in_order
+
+
+@dataclass(slots=True)
+class Audited:
+    """What was walked, from link `start` on, and every break, those of the chain first.
+
+    `first` and `head`: the links that are there. `manifests`: how many of the bucket's were compared.
+    """
+
+    start: int
+    links: int = 0
+    first: Link | None = None
+    head: Head | None = None
+    manifests: int = 0
+    anchors: int = 0
+    breaks: list[Break] = field(default_factory=list)
+
+    @property
+    def whole(self) -> bool:
+        return not self.breaks
+
+
+def audit(site: Site, *, anchors: Sequence[Anchor] = (), second: bool = False, start: int = 1) -> Audited:
+    """Walk the chain from link `start` on. StoreError if the bucket cannot be asked.
+
+    `second`: the second place's copy of each link must be the same, and must not go on where the chain ends.
+    """
+    done = Audited(start, anchors=len(anchors))
+    end = find(site.bucket)
+    manifests = ManifestsSaid(site)
+    site.progress.stage("walking the chain", max(end.sequence - start + 1, 0), unit="links")
+    since = site.policy.evidence.kept_in_s3.before(site.now())
+    anchored = {anchor.sequence for anchor in anchors}
+    walked: dict[int, str] = {}
+    found = read_in_order(site.bucket, site.bucket.keys(FOLDER, after=_before(start)), site.progress.advance)
+    steps = walk(found, site.policy.database, start=start, kept_since=since)
+    for step in _beside_second(site, steps, start, done) if second else steps:
+        done.breaks += step.breaks
+        if step.sequence is None:
+            continue
+        done.links += 1
+        done.first = done.first or step.link
+        done.head = Head(step.sequence, step.sha256)
+        if step.sequence in anchored:
+            walked[step.sequence] = step.sha256
+        if step.link is not None:
+            manifests.heard(step.link)
+    done.breaks += against(anchors, walked, start=start, last=done.head.sequence if done.head else None)
+    done.breaks = list(with_whole_versions(site, done.breaks))
+    done.breaks += manifests.compared(done.head, everything=start == 1, first=done.first)
+    done.manifests = manifests.count
+    return done
+
+
+def _before(start: int) -> str:
+    return link_key(start - 1).removeprefix(FOLDER)
+
+
+def _beside_second(site: Site, steps: Iterable[Step], start: int, done: Audited) -> Iterator[Step]:
+    """The same steps, each with what the second place's copy of it shows; the breaks of its end go into `done`."""
+    bucket = site.at_second_place.bucket
+    pairs = (
+        (sequence_of(key), content) for key, content in read_in_order(bucket, bucket.keys(FOLDER, after=_before(start)))
+    )
+    copies = ((number, sha256_of(content)) for number, content in pairs if number is not None)
+    copy, last = next(copies, None), None
+    for step in steps:
+        while copy is not None and step.sequence is not None and copy[0] < step.sequence:
+            copy = next(copies, None)  # the link is missing here, which the walk names
+        if copy is not None and copy[0] == step.sequence and copy[1] != step.sha256:
+            what = "it is not what the second place has: one of the two was rewritten"
+            rewritten = Break(Fault.REWRITTEN, what, step.sequence, None, step.backup_id, step.key, copy[1])
+            yield replace(step, breaks=[*step.breaks, rewritten])
+        else:
+            yield step
+        last = step.sequence or last
+    more = [number for number, _ in ([copy] if copy else []) + list(copies) if last is None or number > last]
+    if more:
+        what = f"the second place has it, and the chain ends with link {last}" if last else "the second place has it"
+        until = more[-1] if len(more) > 1 else None
+        done.breaks.append(Break(Fault.CUT_OFF, what, more[0], until, key=link_key(more[0])))
