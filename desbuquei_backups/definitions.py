@@ -8,6 +8,8 @@ import dagster as dg
 
 from desbuquei_backups.core.tiers import Policy
 from desbuquei_backups.defs.assets import source, tier_assets
+from desbuquei_backups.defs.evidence import DUE as EVIDENCE_DUE
+from desbuquei_backups.defs.evidence import evidence_anchor
 from desbuquei_backups.defs.partitions import slots_of
 from desbuquei_backups.defs.resources import Backups
 from desbuquei_backups.defs.retention import DUE as RETENTION_DUE
@@ -50,17 +52,27 @@ def build(
         jobs.append(job)
         if name in policy.scheduled:
             schedules.append(dg.build_schedule_from_partitioned_job(job, default_status=status))
-    pruning = dg.define_asset_job(
-        job_name(policy.database, "retention"),
-        selection=[dg.AssetKey([policy.database, "retention"])],
-        description="What the policy no longer keeps goes; a reason is given for every backup.",
-    )
-    jobs.append(pruning)
-    schedules.append(
-        dg.ScheduleDefinition(job=pruning, cron_schedule=RETENTION_DUE, execution_timezone="UTC", default_status=status)
-    )
+    for name, due, described in (
+        ("retention", RETENTION_DUE, "What the policy no longer keeps goes; a reason is given for every backup."),
+        ("evidence", EVIDENCE_DUE, "The chain of evidence is walked, and its head anchored elsewhere."),
+    ):
+        asset = {"evidence": "evidence_anchor"}.get(name, name)
+        job = dg.define_asset_job(
+            job_name(policy.database, name),
+            selection=[dg.AssetKey([policy.database, asset])],
+            description=described,
+        )
+        jobs.append(job)
+        schedules.append(
+            dg.ScheduleDefinition(job=job, cron_schedule=due, execution_timezone="UTC", default_status=status)
+        )
     return dg.Definitions(
-        assets=[source(policy.database), *assets, retention(policy, retry_delay=retry_delay)],
+        assets=[
+            source(policy.database),
+            *assets,
+            retention(policy, retry_delay=retry_delay),
+            evidence_anchor(policy, retry_delay=retry_delay),
+        ],
         jobs=jobs,
         schedules=schedules,
         resources={"backups": Backups()},

@@ -8,7 +8,9 @@ import dagster as dg
 
 from desbuquei_backups.core.comparison import Finding, Verdict
 from desbuquei_backups.core.manifest import Manifest, manifest_name
+from desbuquei_backups.operations.anchoring import Anchored
 from desbuquei_backups.operations.archive import Archived
+from desbuquei_backups.operations.chain_audit import Audited
 from desbuquei_backups.operations.copies import Place
 from desbuquei_backups.operations.equal_copy import Proof
 from desbuquei_backups.operations.filled import Taken
@@ -224,6 +226,28 @@ def retention_metadata(done: Sequence[Pruned]) -> Mapping[str, Any]:
         "freed (bytes)": sum(each.freed for each in done),
         "verdicts": _table(verdicts, ("backup", "place", "verdict", "why", "bytes"), bytes="int"),
         **({"not shown": len(ordered) - _MOST_ROWS} if len(ordered) > _MOST_ROWS else {}),
+    }
+
+
+def evidence_metadata(audited: Audited, anchored: Anchored | None) -> Mapping[str, Any]:
+    """How far the chain was walked, where it ends, what is broken, and where its head was told."""
+    told = anchored.anchor if anchored is not None else None
+    return {
+        "links walked": audited.links,
+        "from link": audited.start,
+        "manifests compared": audited.manifests,
+        "head": told.sequence if told is not None else 0,
+        "SHA-256 of the head": told.sha256 if told is not None else "nothing was said yet",
+        "anchor": dg.MetadataValue.json(told.model_dump(mode="json") if told is not None else {}),
+        "anchored": ", ".join(anchored.where if anchored is not None else ())
+        or "nowhere: set anchor_command in the policy, or a second place; see docs/evidence.md",
+        "breaks": _table(
+            [
+                {"fault": each.fault.value, "what": each.said(), "backup": each.backup_id or ""}
+                for each in audited.breaks[:_MOST_ROWS]
+            ],
+            ("fault", "what", "backup"),
+        ),
     }
 
 

@@ -9,7 +9,6 @@ from dagster._core.errors import DagsterExecutionInterruptedError
 from desbuquei_backups.core.errors import BackupError, IdentityError
 from desbuquei_backups.core.slots import Slot
 from desbuquei_backups.core.tiers import Takes
-from desbuquei_backups.core.transport import Transport
 from desbuquei_backups.defs.rendering import (
     archive_metadata,
     check_result,
@@ -20,7 +19,7 @@ from desbuquei_backups.defs.rendering import (
     skipped_check,
 )
 from desbuquei_backups.defs.resources import Backups
-from desbuquei_backups.operations import verify
+from desbuquei_backups.operations import said, verify
 from desbuquei_backups.operations.archive import Archived, archive
 from desbuquei_backups.operations.asked import Asked
 from desbuquei_backups.operations.dump import Skipped, take_dump
@@ -31,8 +30,15 @@ from desbuquei_backups.operations.second_place import archive_in_second_place
 from desbuquei_backups.operations.site import Site
 from desbuquei_backups.operations.whereabouts import stored_anywhere
 from desbuquei_backups.validation import checks
+from desbuquei_backups.validation.judge import Judgement
+from desbuquei_backups.validation.shortened import of_error, shortened
 
 STOPPED = "stopped by a person"
+# Logical dumps in place of increments are as much as the server allows.
+# What is said of them is as good as server and network allow.
+_WORST = dict.fromkeys(
+    (checks.RECOVERY_POINT_WITHIN_OBJECTIVE, checks.CONNECTION_IS_ENCRYPTED), dg.AssetCheckSeverity.WARN
+)
 Steps = Iterator[dg.MaterializeResult | dg.AssetCheckResult]
 
 
@@ -45,7 +51,7 @@ def dump(context: dg.AssetExecutionContext, backups: Backups, tier: str, asked: 
                 context.log.warning(f"{slot.backup_id} is left out: {taken.why}")
                 skipped = (*checks.DUMP_CHECKS, checks.CONNECTION_IS_ENCRYPTED)
                 yield from (skipped_check(name, taken.why) for name in skipped)
-                yield from _recovery_point(site, tier)
+                yield from _said(site, slot, "dump", *_recovery_point(site, tier))
                 return
             there = (
                 verify.read_back(site.settings.folder, taken.manifest)
@@ -53,29 +59,41 @@ def dump(context: dg.AssetExecutionContext, backups: Backups, tier: str, asked: 
                 else stored_anywhere(site, taken.manifest)
             )
         except BackupError as error:
-            yield from untrue(error, checks.DUMP_IS_COMPLETE)
+            yield from _untrue(site, slot, "dump", error, checks.DUMP_IS_COMPLETE)
             raise failure(error) from None
         yield dg.MaterializeResult(
             data_version=dg.DataVersion(taken.manifest.dump.sha256),
             metadata=dump_metadata(taken, site.settings.folder),
-            check_results=[
-                check_result(checks.dump_is_complete(taken.manifest)),
-                check_result(checks.checksums_match(taken.manifest, there)),
-                _connection("PostgreSQL", taken.manifest.server.transport),
+            check_results=_said(
+                site,
+                slot,
+                "dump",
+                checks.dump_is_complete(taken.manifest),
+                checks.checksums_match(taken.manifest, there),
+                checks.connection_is_encrypted("PostgreSQL", taken.manifest.server.transport),
                 *_recovery_point(site, tier),
-            ],
+            ),
         )
 
 
-def _recovery_point(site: Site, tier: str) -> Iterator[dg.AssetCheckResult]:
-    """What logical dumps in place of increments cost, as a warning: they are as much as the server allows."""
+def _recovery_point(site: Site, tier: str) -> Iterator[Judgement]:
+    """What logical dumps in place of increments cost."""
     if site.policy.tier(tier).takes is Takes.INCREMENTAL:
-        judgement = checks.recovery_point_within_objective(site.policy, price(site, tier))
-        yield check_result(judgement, worst=dg.AssetCheckSeverity.WARN)
+        yield checks.recovery_point_within_objective(site.policy, price(site, tier))
 
 
-def _connection(server: str, how: Transport | None) -> dg.AssetCheckResult:
-    return check_result(checks.connection_is_encrypted(server, how), worst=dg.AssetCheckSeverity.WARN)
+def _said(site: Site, slot: Slot, step: str, *judgements: Judgement) -> list[dg.AssetCheckResult]:
+    """The step's check results, said in the chain of evidence too."""
+    if judgements:
+        said.checks(site, slot.backup_id, step, [shortened(each) for each in judgements])
+    return [check_result(each, worst=_WORST.get(each.check, dg.AssetCheckSeverity.ERROR)) for each in judgements]
+
+
+def _untrue(site: Site, slot: Slot, step: str, error: BackupError, *names: str) -> Iterator[dg.AssetCheckResult]:
+    """The checks that an error proves untrue, said in the chain of evidence too."""
+    if error.permanent:
+        said.checks(site, slot.backup_id, step, [of_error(name, error.what) for name in names])
+    yield from untrue(error, *names)
 
 
 def checksum_manifest(context: dg.AssetExecutionContext, backups: Backups, tier: str) -> dg.MaterializeResult[None]:
@@ -89,18 +107,21 @@ def checksum_manifest(context: dg.AssetExecutionContext, backups: Backups, tier:
 
 def s3_archive(context: dg.AssetExecutionContext, backups: Backups, tier: str) -> Steps:
     """Store what is missing, and compare all of it."""
-    yield from _archived(context, backups, tier, archive, lambda site: site)
+    yield from _archived(context, backups, tier, "s3_archive", archive, lambda site: site)
 
 
 def second_archive(context: dg.AssetExecutionContext, backups: Backups, tier: str) -> Steps:
     """The same in the second place."""
-    yield from _archived(context, backups, tier, archive_in_second_place, lambda site: site.at_second_place)
+    yield from _archived(
+        context, backups, tier, "second_archive", archive_in_second_place, lambda site: site.at_second_place
+    )
 
 
 def _archived(
     context: dg.AssetExecutionContext,
     backups: Backups,
     tier: str,
+    step: str,
     store: Callable[[Site, Slot], Archived],
     reached: Callable[[Site], Site],
 ) -> Steps:
@@ -108,16 +129,19 @@ def _archived(
         try:
             archived = store(site, slot)
         except BackupError as error:
-            yield from untrue(error, checks.ARCHIVE_MATCHES_MANIFEST)
+            yield from _untrue(site, slot, step, error, checks.ARCHIVE_MATCHES_MANIFEST)
             raise failure(error) from None
         yield dg.MaterializeResult(
             data_version=dg.DataVersion(archived.manifest.dump.sha256),
             metadata=archive_metadata(archived),
-            check_results=[
-                check_result(checks.archive_matches_manifest(archived)),
-                check_result(checks.archive_is_encrypted(archived)),
-                _connection("S3", reached(site).bucket.transport),
-            ],
+            check_results=_said(
+                site,
+                slot,
+                step,
+                checks.archive_matches_manifest(archived),
+                checks.archive_is_encrypted(archived),
+                checks.connection_is_encrypted("S3", reached(site).bucket.transport),
+            ),
         )
 
 
@@ -134,12 +158,12 @@ def restored_copy(context: dg.AssetExecutionContext, backups: Backups, tier: str
             yield from (skipped_check(name, error.what) for name in checks.RESTORED_COPY_CHECKS)
             return
         except BackupError as error:
-            yield from untrue(error, *checks.RESTORED_COPY_CHECKS)
+            yield from _untrue(site, slot, "restored_copy", error, *checks.RESTORED_COPY_CHECKS)
             raise failure(error) from None
         yield dg.MaterializeResult(
             data_version=dg.DataVersion(proof.manifest.dump.sha256),
             metadata=proof_metadata(proof),
-            check_results=[check_result(judgement) for judgement in checks.restored_copy_matches(proof)],
+            check_results=_said(site, slot, "restored_copy", *checks.restored_copy_matches(proof)),
         )
 
 

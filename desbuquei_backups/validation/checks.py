@@ -9,6 +9,7 @@ from desbuquei_backups.core.periods import in_words
 from desbuquei_backups.core.tiers import Policy
 from desbuquei_backups.core.transport import Transport
 from desbuquei_backups.operations.archive import Archived
+from desbuquei_backups.operations.chain_audit import Audited
 from desbuquei_backups.operations.egress import Price
 from desbuquei_backups.operations.equal_copy import Proof
 from desbuquei_backups.storage.s3 import StoredObject
@@ -25,6 +26,7 @@ CONTENT_MATCHES = "content_matches"
 SCHEMA_MATCHES = "schema_matches"
 RECOVERY_POINT_WITHIN_OBJECTIVE = "recovery_point_within_objective"
 RETENTION_IS_HONOURED = "retention_is_honoured"
+EVIDENCE_IS_UNBROKEN = "evidence_is_unbroken"
 
 DESCRIPTIONS = {
     DUMP_IS_COMPLETE: "The dump ends with pg_dump's footer and its bytes hold every row that the snapshot had.",
@@ -36,6 +38,7 @@ DESCRIPTIONS = {
     CONTENT_MATCHES: "Every table's content fingerprint, sequence and large object is the source's.",
     SCHEMA_MATCHES: "Every definition, grant and comment of the restored copy is the source's.",
     RETENTION_IS_HONOURED: "What the policy keeps is there, and what it does not is gone.",
+    EVIDENCE_IS_UNBROKEN: "Every link of the chain of evidence is what the next one says it was, and none is missing.",
     RECOVERY_POINT_WITHIN_OBJECTIVE: "The newest backup is never older than the recovery point objective.",
 }
 
@@ -158,6 +161,17 @@ def retention_is_honoured(findings: Sequence[Finding]) -> Judgement:
         nothing = Finding("backups", "none to keep", "none to keep", Verdict.MATCHES)
         return judge(RETENTION_IS_HONOURED, [nothing])
     return judge(RETENTION_IS_HONOURED, findings)
+
+
+def evidence_is_unbroken(audited: Audited) -> Judgement:
+    """Nothing that was ever said was changed, lost or left out since, as far as it was walked this time."""
+    links = Finding("links", f"{audited.links:,} unbroken", f"{audited.links:,} unbroken", Verdict.MATCHES)
+    # Two may be wrong with one link: each is a finding of its own.
+    broken = [
+        Finding(f"{number}: {each.said()}", "as it was", str(each.fault), Verdict.DIFFERS, each.what)
+        for number, each in enumerate(audited.breaks, 1)
+    ]
+    return judge(EVIDENCE_IS_UNBROKEN, broken or [links])
 
 
 def recovery_point_within_objective(policy: Policy, price: Price | None) -> Judgement:

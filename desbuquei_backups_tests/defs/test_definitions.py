@@ -64,6 +64,7 @@ def test_assets_bear_the_names_and_groups_that_scripts_rely_on() -> None:
     assert graph.get_all_asset_keys() == {
         _key("source"),
         _key("retention"),
+        _key("evidence_anchor"),
         *(_key(tier, name) for tier in _POLICY.tiers for name in _CHAIN),
     }
     for tier in _POLICY.tiers:
@@ -221,7 +222,7 @@ def test_a_tier_that_is_added_leaves_the_others_as_they_were(gained: Policy) -> 
 def test_schedules_run_from_the_start_but_in_the_demo() -> None:
     for scheduled, status in ((True, dg.DefaultScheduleStatus.RUNNING), (False, dg.DefaultScheduleStatus.STOPPED)):
         definitions = build(_POLICY, _SINCE, scheduled=scheduled)
-        for name in [*_POLICY.scheduled, "retention"]:
+        for name in [*_POLICY.scheduled, "retention", "evidence"]:
             assert definitions.resolve_schedule_def(f"desbuquei_{name}_schedule").default_status is status
 
 
@@ -243,8 +244,10 @@ def test_the_packaged_dagster_yaml_is_the_one_at_the_root() -> None:
     assert packaged == (_ROOT / "dagster.yaml").read_text()
 
 
-def test_retention_is_applied_every_day_after_the_tiers_of_the_night() -> None:
+def test_retention_is_applied_every_day_after_the_tiers_of_the_night_and_then_anchored() -> None:
     schedule = _definitions().resolve_schedule_def("desbuquei_retention_schedule")
     assert (schedule.cron_schedule, schedule.execution_timezone) == ("30 4 * * *", "UTC")
     graph = _definitions().resolve_asset_graph()
+    evidence = _definitions().resolve_schedule_def("desbuquei_evidence_schedule")
+    assert (evidence.cron_schedule, evidence.execution_timezone) == ("0 5 * * *", "UTC")
     assert graph.get(_key("retention")).parent_keys == {_key(tier, "s3_archive") for tier in _POLICY.tiers}

@@ -1,0 +1,60 @@
+"""The asset `evidence_anchor`: once a day the chain of evidence is walked, and its head carried away from this host."""
+
+import dagster as dg
+
+from desbuquei_backups.core.errors import BackupError, NotFound
+from desbuquei_backups.core.tiers import Policy
+from desbuquei_backups.defs.assets import OWNERS
+from desbuquei_backups.defs.rendering import check_result, evidence_metadata
+from desbuquei_backups.defs.resources import Backups
+from desbuquei_backups.defs.steps import Steps, failure
+from desbuquei_backups.operations.anchoring import anchor
+from desbuquei_backups.operations.daily_audit import audit_today
+from desbuquei_backups.validation import checks
+
+DUE = "0 5 * * *"  # after retention, so that what it pruned is anchored the same day
+
+
+def evidence_anchor(policy: Policy, *, retry_delay: float) -> dg.AssetsDefinition:
+    """The asset of one database."""
+    database = policy.database
+
+    @dg.asset(
+        key=[database, "evidence_anchor"],
+        group_name="evidence",
+        owners=OWNERS,
+        kinds={"s3"},
+        deps=[[database, "retention"]],
+        retry_policy=dg.RetryPolicy(max_retries=2, delay=retry_delay, backoff=dg.Backoff.EXPONENTIAL),
+        check_specs=[
+            dg.AssetCheckSpec(
+                checks.EVIDENCE_IS_UNBROKEN,
+                asset=[database, "evidence_anchor"],
+                description=checks.DESCRIPTIONS[checks.EVIDENCE_IS_UNBROKEN],
+            )
+        ],
+        description=(
+            "The chain of evidence: manifests, check results and what was pruned, each link with the SHA-256 of the "
+            f"one before, kept {policy.evidence.kept_in_s3} in S3. What is new since yesterday is walked, all of it "
+            "once a month, and compared with the manifests in the bucket.\n\n"
+            "Its head is told to the policy's anchor_command, and the links are copied to the second place, so that a "
+            "cut-off or rewritten end is found."
+        ),
+    )
+    def evidence_anchor(context: dg.AssetExecutionContext, backups: Backups) -> Steps:
+        try:
+            with backups.site(context.log) as site:
+                audited = audit_today(site)
+                result = check_result(checks.evidence_is_unbroken(audited))
+                try:
+                    anchored = anchor(site)
+                except NotFound:  # nothing was ever said
+                    anchored = None
+                except BackupError:
+                    yield result
+                    raise
+                yield dg.MaterializeResult(metadata=evidence_metadata(audited, anchored), check_results=[result])
+        except BackupError as error:
+            raise failure(error) from None
+
+    return evidence_anchor
