@@ -13,6 +13,7 @@ from pathlib import Path
 from desbuquei_backups.core.errors import BackupError, IntegrityError
 from desbuquei_backups.core.manifest import Manifest, manifest_name, parse_manifest
 from desbuquei_backups.core.slots import Slot, slot_of
+from desbuquei_backups.core.tiers import RESERVED
 from desbuquei_backups.operations import metadata_file
 from desbuquei_backups.operations.folder_names import MANIFEST, Names, names
 from desbuquei_backups.operations.held import Held, instant, of_key, of_line, of_manifest
@@ -21,7 +22,18 @@ from desbuquei_backups.operations.site import Site
 from desbuquei_backups.storage.disk import disk_errors
 from desbuquei_backups.storage.s3 import Bucket
 
-__all__ = ["Held", "Listing", "Recent", "archived_slots", "local", "recent", "remote", "sealed_slots", "tiers"]
+__all__ = [
+    "Held",
+    "Listing",
+    "Recent",
+    "archived_slots",
+    "local",
+    "recent",
+    "remote",
+    "sealed_slots",
+    "tier_folders",
+    "tiers",
+]
 
 READ = 100  # so many manifests are read, the newest, unless others are asked for
 
@@ -112,6 +124,11 @@ def tiers(bucket: Bucket) -> list[str]:
     return sorted({slot.tier for key in _manifest_keys(bucket, None) if (slot := _slot_of_key(key)) is not None})
 
 
+def tier_folders(bucket: Bucket) -> list[str]:
+    """The folders that may be tiers': the chain of evidence, and what else has a name of its own, is never listed."""
+    return [folder for folder in bucket.folders() if folder.removesuffix("/") not in RESERVED]
+
+
 def sealed_slots(folder: Path) -> list[Slot]:
     """The slots that have a manifest in `folder`, whether it can be read or not."""
     return sorted((slot for name in names(folder).sealed if (slot := slot_of(name)) is not None), reverse=True)
@@ -191,8 +208,8 @@ def _parsed(content: bytes, *, where: str) -> Manifest:
 
 
 def _manifest_keys(bucket: Bucket, tiers: Collection[str] | None) -> Iterator[str]:
-    """Of all tiers' folders in one pass, other databases' below the same prefix left out."""
-    for folder in [""] if tiers is None else [f"{tier}/" for tier in tiers]:
+    """Of those tiers' folders, None: of all there are; other databases' below the same prefix are left out."""
+    for folder in tier_folders(bucket) if tiers is None else [f"{tier}/" for tier in tiers]:
         yield from (key for key in bucket.keys(folder) if key.endswith(MANIFEST) and key.count("/") == 1)
 
 

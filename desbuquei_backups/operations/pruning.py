@@ -8,7 +8,7 @@ from desbuquei_backups.core.errors import IntegrityError
 from desbuquei_backups.core.manifest import manifest_name
 from desbuquei_backups.core.retention import Backup, Place, Verdict, verdicts
 from desbuquei_backups.core.slots import Slot, slot_of
-from desbuquei_backups.operations import holds, metadata_file
+from desbuquei_backups.operations import holds, inventory, metadata_file
 from desbuquei_backups.operations.folder_names import names
 from desbuquei_backups.operations.held import instant
 from desbuquei_backups.operations.metadata_file import Line
@@ -136,14 +136,14 @@ def lock_of(site: Site, slot: Slot) -> str | None:
 
 
 def look(site: Site) -> InBucket:
-    """One pass over the bucket's keys; other databases' below the same prefix are left out."""
+    """One pass over the keys of the tiers' folders; other databases' below the same prefix are left out."""
     found = InBucket()
     kinds: Sequence[tuple[str, set[Slot]]] = (
         (_MANIFEST, found.sealed),
         (holds.SUFFIX, found.held),
         (MARK, found.marked),
     )
-    for key in site.bucket.keys(""):
+    for key in (key for folder in inventory.tier_folders(site.bucket) for key in site.bucket.keys(folder)):
         tier, _, name = key.partition("/")
         for suffix, slots in kinds:
             if name.endswith(suffix):

@@ -12,12 +12,15 @@ from desbuquei_backups.core.slots import Slot
 from desbuquei_backups.operations import inventory, records
 from desbuquei_backups.operations.archive import archive
 from desbuquei_backups.operations.dump import take_dump
+from desbuquei_backups.operations.pruning import plan
 from desbuquei_backups.operations.records import FILE
 from desbuquei_backups.operations.seal import seal
 from desbuquei_backups.operations.site import Site
 from desbuquei_backups.operations.status import status
 from desbuquei_backups_tests.examples import example_manifest
 from desbuquei_backups_tests.fakes import free_port
+from desbuquei_backups_tests.faults import FaultyStore
+from desbuquei_backups_tests.operations.chains import told
 
 
 def backed_up(site: Site, slot: Slot, *steps) -> None:
@@ -164,6 +167,19 @@ def test_the_bucket_lists_a_tier_that_the_policy_no_longer_has(site, bucket):
     newest, *others = inventory.remote(site, read=1).held
     assert newest.size == 9
     assert [(each.archived, each.size) for each in others] == [(True, None), (True, None)]
+
+
+def test_the_chain_of_evidence_is_never_listed_with_the_backups(make_site, endpoints, clock):
+    with FaultyStore(endpoints.aws["AWS_ENDPOINT_URL_S3"]) as store:
+        site = make_site(None, aws={"AWS_ENDPOINT_URL_S3": store.url})
+        (backup_id,) = told(site, 1)
+        store.requests.clear()
+        assert [each.backup_id for each in inventory.remote(site).held] == [backup_id]
+        assert [each.backup_id for each in plan(site)] == [backup_id]
+        assert inventory.tiers(site.bucket) == ["daily"]
+        assert not [path for _, path in store.requests if "evidence" in path]
+        listed = [path for _, path in store.requests if "list-type=2" in path]
+        assert all("delimiter" in path or "daily" in path for path in listed)
 
 
 def test_a_bucket_that_does_not_answer_is_not_an_empty_one(make_site, source_url, monkeypatch):
