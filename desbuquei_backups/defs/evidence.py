@@ -7,9 +7,10 @@ from desbuquei_backups.core.tiers import Policy
 from desbuquei_backups.defs.assets import OWNERS
 from desbuquei_backups.defs.rendering import check_result, evidence_metadata
 from desbuquei_backups.defs.resources import Backups
-from desbuquei_backups.defs.steps import Steps, failure
-from desbuquei_backups.operations.anchoring import anchor
+from desbuquei_backups.defs.steps import Steps, failure, untrue
+from desbuquei_backups.operations.anchoring import Anchored, anchor
 from desbuquei_backups.operations.daily_audit import audit_today
+from desbuquei_backups.operations.site import Site
 from desbuquei_backups.validation import checks
 
 DUE = "0 5 * * *"  # after retention, so that what it pruned is anchored the same day
@@ -42,19 +43,23 @@ def evidence_anchor(policy: Policy, *, retry_delay: float) -> dg.AssetsDefinitio
         ),
     )
     def evidence_anchor(context: dg.AssetExecutionContext, backups: Backups) -> Steps:
+        judged = False
         try:
             with backups.site(context.log) as site:
                 audited = audit_today(site)
-                result = check_result(checks.evidence_is_unbroken(audited))
-                try:
-                    anchored = anchor(site)
-                except NotFound:  # nothing was ever said
-                    anchored = None
-                except BackupError:
-                    yield result
-                    raise
-                yield dg.MaterializeResult(metadata=evidence_metadata(audited, anchored), check_results=[result])
+                yield check_result(checks.evidence_is_unbroken(audited))
+                judged = True
+                yield dg.MaterializeResult(metadata=evidence_metadata(audited, _anchored(site)))
         except BackupError as error:
+            if not judged:
+                yield from untrue(error, checks.EVIDENCE_IS_UNBROKEN)
             raise failure(error) from None
 
     return evidence_anchor
+
+
+def _anchored(site: Site) -> Anchored | None:
+    try:
+        return anchor(site)
+    except NotFound:  # nothing was ever said
+        return None

@@ -1,11 +1,16 @@
 """The chain's day: what is owed is sent, what is new since yesterday is walked, and all of it once a month."""
 
+import logging
+
 from desbuquei_backups.core.anchors import anchor_of
+from desbuquei_backups.core.errors import BackupError
 from desbuquei_backups.core.evidence import NOTHING
 from desbuquei_backups.operations.chain_audit import Audited, audit
 from desbuquei_backups.operations.evidence import send
 from desbuquei_backups.operations.evidence_head import VERIFIED, WALKED_WHOLE, WRITTEN, recall, recalled_at, remember
 from desbuquei_backups.operations.site import Site
+
+_LOG = logging.getLogger(__name__)
 
 
 def audit_today(site: Site) -> Audited:
@@ -22,11 +27,22 @@ def audit_today(site: Site) -> Audited:
         if (head := recall(site, name)) is not None and head != NOTHING
     ]
     start = verified.sequence if verified is not None and _walked_this_month(site) else 1
-    done = audit(site, anchors=known, second=site.second is not None, start=start)
+    done = audit(site, anchors=known, second=_second_answers(site), start=start)
     if done.whole and done.head is not None:
         for name in (VERIFIED, WALKED_WHOLE) if start == 1 else (VERIFIED,):
             remember(site, name, done.head)
     return done
+
+
+def _second_answers(site: Site) -> bool:
+    """Whether there is a second place to compare with; its outage must not keep the first from being walked."""
+    try:
+        if site.second is not None:
+            site.second.bucket.check()
+    except BackupError as error:
+        _LOG.warning("the chain is not compared with the second place: %s", error.what)
+        return False
+    return site.second is not None
 
 
 def _walked_this_month(site: Site) -> bool:

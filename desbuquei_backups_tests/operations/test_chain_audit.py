@@ -23,6 +23,7 @@ from desbuquei_backups.operations.site import Site
 from desbuquei_backups.storage.s3 import Bucket
 from desbuquei_backups.storage.versions import versions
 from desbuquei_backups_tests.conftest import Clock, MakeSite
+from desbuquei_backups_tests.fakes import free_port
 from desbuquei_backups_tests.faults import FaultyStore
 from desbuquei_backups_tests.operations.chains import content_of, links, manifest_of, overwrite, swap, told
 
@@ -67,8 +68,6 @@ _TAMPERED: dict[str, tuple[Callable[[Bucket], None], Named]] = {
     "altered": (_alter, [("altered", 3)]),
     "deleted": (lambda bucket: bucket.delete(link_key(3)), [("missing", 3)]),
     "cut out": (lambda bucket: [bucket.delete(link_key(n)) for n in (2, 3, 4)], [("missing", n) for n in (2, 3, 4)]),
-    "cut from the front": (lambda bucket: bucket.delete(link_key(1)), [("missing", 1)]),
-    "not a link": (lambda bucket: overwrite(bucket, link_key(3), b"{}"), [("unreadable", 3)]),
     "swapped": (lambda bucket: swap(bucket, 2, 4), [("reordered", 2), ("reordered", 4)]),
 }
 
@@ -227,6 +226,13 @@ def test_the_next_day_an_end_that_was_cut_off_meanwhile_is_found_without_an_anch
     host.bucket.delete(link_key(4))
     clock.pass_by(days=1)
     assert ("cut off", 4) in named(audit_today(host))
+
+
+def test_a_second_place_that_does_not_answer_keeps_the_first_from_nothing(make_site, bucket_url) -> None:
+    nobody = {"AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{free_port()}"}
+    site = make_site(None, urls={SECOND_S3_URL: f"{bucket_url}-second"}, second_aws=nobody)
+    told(site, 1)
+    assert audit_today(site).links == 2
 
 
 def test_the_head_is_told_to_the_policys_command_and_to_nobody_in_its_arguments(host, tmp_path) -> None:
