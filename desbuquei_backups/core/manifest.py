@@ -1,6 +1,7 @@
 """The checksum manifest: what a backup is made of, what it holds, and what was left out."""
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
@@ -228,8 +229,24 @@ def parse_manifest(content: bytes, *, where: str) -> Manifest:
     try:
         return Manifest.model_validate_json(content)
     except ValidationError as error:
+        if (newer := _newer_version(content)) is not None:
+            raise IntegrityError(
+                f"the manifest {where} was written by a newer desbuquei_backups (schema version {newer}, this one "
+                f"reads {SCHEMA_VERSION})",
+                remedy="upgrade desbuquei_backups on this machine",
+            ) from None
         first = error.errors()[0]
         raise IntegrityError(
             f"the manifest {where} cannot be read: {'.'.join(map(str, first['loc'])) or 'JSON'}: {first['msg']}",
-            remedy="take the copy that is in the other place (disk or S3), or a newer desbuquei_backups",
+            remedy="take the copy that is in the other place (disk or S3)",
         ) from None
+
+
+def _newer_version(content: bytes) -> int | None:
+    """The schema version of a manifest that is whole, if this program is too old for it."""
+    try:
+        said = json.loads(content)
+    except ValueError:
+        return None
+    version = said.get("schema_version") if isinstance(said, dict) else None
+    return version if isinstance(version, int) and version > SCHEMA_VERSION else None

@@ -61,6 +61,7 @@ def verdicts(backups: Iterable[Backup], policy: Policy, now: datetime, place: Pl
     """
     ordered = sorted(backups, key=lambda backup: (backup.slot.due, backup.slot.tier), reverse=True)
     rules = {name: _Rule.of(tier, now, place) for name, tier in policy.tiers.items()}
+    over = {name: rule.over for name, rule in rules.items()}
     kept: dict[Slot, str] = {}
     for backup in ordered:
         if (reason := _own_reason(backup, rules.get(backup.slot.tier), now)) is not None:
@@ -73,9 +74,7 @@ def verdicts(backups: Iterable[Backup], policy: Policy, now: datetime, place: Pl
     if good:
         kept.setdefault(max(good, key=lambda each: (each.taken_at, each.slot)).slot, "the newest restorable of all")
     _keep_needed(kept, {backup.slot: backup for backup in ordered})
-    return [
-        Verdict(each.slot, each.slot in kept, kept.get(each.slot) or rules[each.slot.tier].over) for each in ordered
-    ]
+    return [Verdict(each.slot, each.slot in kept, kept.get(each.slot) or over[each.slot.tier]) for each in ordered]
 
 
 @dataclass(frozen=True, slots=True)

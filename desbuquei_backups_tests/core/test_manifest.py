@@ -32,7 +32,8 @@ def test_a_truncated_manifest_is_refused(length: int) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"schema_version": 2}, "schema_version"),
+        ({"schema_version": 0}, "schema_version"),
+        ({"schema_version": "2"}, "schema_version"),
         ({"tables": None}, "tables"),
         ({"slot": "2026-02-02T02:00:00"}, "slot"),
         ({"surprise": 1}, "surprise"),
@@ -45,6 +46,16 @@ def test_a_manifest_of_another_shape_is_refused_with_the_field(change: dict[str,
         parse_manifest(content, where="s3://bucket/daily/x.manifest.json")
     assert "s3://bucket/daily/x.manifest.json" in caught.value.what
     assert caught.value.remedy
+
+
+def test_a_manifest_of_a_newer_program_says_so_and_what_to_do() -> None:
+    content = json.dumps({**json.loads(example_manifest().to_bytes()), "schema_version": 2, "surprise": 1}).encode()
+    with pytest.raises(IntegrityError) as caught:
+        parse_manifest(content, where="s3://b/k")
+    assert caught.value.what == (
+        "the manifest s3://b/k was written by a newer desbuquei_backups (schema version 2, this one reads 1)"
+    )
+    assert caught.value.remedy == "upgrade desbuquei_backups on this machine"
 
 
 def test_sealing_links_it_to_the_manifest_before_it() -> None:
