@@ -126,7 +126,7 @@ def tiers(bucket: Bucket) -> list[str]:
 
 def tier_folders(bucket: Bucket) -> list[str]:
     """The folders that may be tiers': the chain of evidence, and what else has a name of its own, is never listed."""
-    return [folder for folder in bucket.folders() if folder.removesuffix("/") not in RESERVED]
+    return [f"{name}/" for name in bucket.folders() if name not in RESERVED]
 
 
 def sealed_slots(folder: Path) -> list[Slot]:

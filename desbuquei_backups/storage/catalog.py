@@ -5,7 +5,7 @@ from pathlib import Path
 
 from desbuquei_backups.core.errors import IntegrityError, NotFound
 from desbuquei_backups.core.manifest import Manifest, manifest_name, parse_manifest
-from desbuquei_backups.core.slots import Slot
+from desbuquei_backups.core.slots import Slot, slot_of
 from desbuquei_backups.storage.disk import disk_errors
 from desbuquei_backups.storage.s3 import Bucket
 
@@ -64,9 +64,23 @@ def last_sealed(folder: Path, *, but: str) -> bytes | None:
 
 def in_bucket(bucket: Bucket, tier: str, backup_id: str) -> Manifest | None:
     """The archived backup's manifest, or None. It is stored last: where it is, the whole archive is."""
-    key = f"{tier}/{manifest_name(backup_id)}"
     try:
-        content = b"".join(bucket.read(key))
+        return read_manifest(bucket, f"{tier}/{manifest_name(backup_id)}")
     except NotFound:
         return None
-    return parse_manifest(content, where=bucket.uri(key))
+
+
+def read_manifest(bucket: Bucket, key: str) -> Manifest:
+    """The manifest under a key of the bucket; NotFound; StoreError; IntegrityError as of `named_manifest`."""
+    return named_manifest(b"".join(bucket.read(key)), where=bucket.uri(key))
+
+
+def named_manifest(content: bytes, *, where: str) -> Manifest:
+    """The manifest found at `where`; IntegrityError if it cannot be read, or is not of the backup it is named after."""
+    manifest = parse_manifest(content, where=where)
+    if where.rpartition("/")[2] != manifest_name(manifest.backup_id) or slot_of(manifest.backup_id) is None:
+        raise IntegrityError(
+            f"the manifest {where} is that of {manifest.backup_id!r:.60}: it was renamed or altered",
+            remedy="take the copy that is in the other place (disk or S3)",
+        )
+    return manifest

@@ -14,11 +14,13 @@ from desbuquei_backups.core.tiers import StorageClass
 from desbuquei_backups.core.transport import Transport, transport
 from desbuquei_backups.storage.abandoned import abort_abandoned, store_time
 from desbuquei_backups.storage.disk import disk_errors
+from desbuquei_backups.storage.listing import Entry, entries, folders
 from desbuquei_backups.storage.parts import encoded
 from desbuquei_backups.storage.ranges import AHEAD, read_ranges
 from desbuquei_backups.storage.resuming import Record, record_of
 from desbuquei_backups.storage.s3_client import make_client
 from desbuquei_backups.storage.s3_errors import CREATE_BUCKET, Forbidden, Taken, UploadGone, store_errors
+from desbuquei_backups.storage.side_by_side import AT_ONCE
 from desbuquei_backups.storage.stored import Lock, StoredObject, described
 from desbuquei_backups.storage.throttle import Throttle
 from desbuquei_backups.storage.upload import PARTS_AT_ONCE, SSE_S3, Upload, locked, sse_kms
@@ -65,7 +67,7 @@ class Bucket:
 
     @cached_property
     def client(self) -> "S3Client":
-        return make_client(self._environment, connections=PARTS_AT_ONCE + AHEAD + 1)
+        return make_client(self._environment, connections=max(PARTS_AT_ONCE + AHEAD + 1, AT_ONCE))
 
     @property
     def transport(self) -> Transport:
@@ -250,17 +252,28 @@ class Bucket:
             )
         return stored
 
-    @cached_property
+    @property
     def has_lock(self) -> bool:
         """Whether the bucket has Object Lock; a store that does not know it has not.
 
         StoreRefused if these credentials may not ask: what is to be locked is never stored unlocked for that.
         """
+        if isinstance(self._lock, Forbidden):
+            raise self._lock
+        return self._lock
+
+    @property
+    def may_have_lock(self) -> bool:
+        """Whether it has, or does not tell, as to a role that may not ask."""
+        return self._lock is not False
+
+    @cached_property
+    def _lock(self) -> bool | Forbidden:
         try:
             with store_errors("asking for Object Lock"):
                 found = self.client.get_object_lock_configuration(Bucket=self.name)
-        except Forbidden:
-            raise
+        except Forbidden as error:
+            return error
         except (NotFound, StoreRefused):
             return False
         return found.get("ObjectLockConfiguration", {}).get("ObjectLockEnabled") == "Enabled"
@@ -303,24 +316,22 @@ class Bucket:
 
         `at_once`: how many the store is asked for at a time.
         """
+        return (entry.key for entry in self.entries(folder, after=after, at_once=at_once))
+
+    def entries(self, folder: str, *, after: str = "", flat: bool = False, at_once: int = 1000) -> Iterator[Entry]:
+        """The same, with each object's size and storage class. `flat`: folders below that one are left out."""
         start = self._key(folder)
-        given: Any = {"StartAfter": f"{start}{after}" if after else "", "PaginationConfig": {"PageSize": at_once}}
-        pages = self.client.get_paginator("list_objects_v2")
+        cut, delimiter = len(start) - len(folder), "/" if flat else ""
+        after = f"{start}{after}" if after else ""
         with store_errors(f"listing {self.uri(folder)}"):
-            for page in pages.paginate(Bucket=self.name, Prefix=start, **given):
-                for found in page.get("Contents", ()):
-                    yield found["Key"][len(self.prefix) + 1 if self.prefix else 0 :]
+            for entry in entries(self.client, self.name, start, after=after, delimiter=delimiter, at_once=at_once):
+                yield Entry(entry.key[cut:], entry.size, entry.storage_class)
 
     def folders(self) -> list[str]:
-        """The folders right below this bucket's prefix, each with its slash; what is in them is not listed."""
+        """The names of the folders right below the prefix."""
         start = self._key("")
-        pages = self.client.get_paginator("list_objects_v2")
         with store_errors(f"listing {self.uri('')}"):
-            return [
-                found["Prefix"][len(start) :]
-                for page in pages.paginate(Bucket=self.name, Prefix=start, Delimiter="/")
-                for found in page.get("CommonPrefixes", ())
-            ]
+            return [found[len(start) :].rstrip("/") for found in folders(self.client, self.name, start)]
 
     def abort_uploads(self, key: str, *, but: str | None = None, now: datetime | None = None) -> int:
         """Abort what killed runs left: this key's uploads, and those of its tier that nothing came to for 24 hours.

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from desbuquei_backups.core.errors import ConfigurationError
+from desbuquei_backups.storage.listing import read_quickly
 from desbuquei_backups.storage.s3_errors import malformed_endpoint, store_errors
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def make_client(environment: Mapping[str, str], *, connections: int) -> "S3Clien
     with store_errors("reaching the bucket"):
         try:
             # A session of its own: the default one keeps the credentials that it was first asked with.
-            return boto3.session.Session().client(
+            client = boto3.session.Session().client(
                 "s3",
                 config=config,
                 aws_access_key_id=environment.get("AWS_ACCESS_KEY_ID"),
@@ -43,6 +44,8 @@ def make_client(environment: Mapping[str, str], *, connections: int) -> "S3Clien
                 endpoint_url=environment.get("AWS_ENDPOINT_URL_S3"),
                 region_name=environment.get("AWS_REGION"),
             )
+            read_quickly(client)
+            return client
         except BotoCoreError:
             raise  # some of them are ValueErrors too
         except ValueError:
