@@ -1,17 +1,14 @@
 """`desbuquei list`: the backups there are, newest first."""
 
-import json
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 import click
-from pydantic_core import PydanticSerializationError, to_json
 
 from desbuquei_backups.cli import shown
-from desbuquei_backups.cli.output import console, json_option, messages
+from desbuquei_backups.cli.output import console, json_option, messages, stream_json
 from desbuquei_backups.cli.site import open_site
 
 if TYPE_CHECKING:
@@ -34,7 +31,10 @@ def command(*, tier: str | None, remote: bool, second: bool, limit: int | None, 
 
     Without --remote: what the backup folder and its records say; S3 is not asked. With it: what is in the bucket, of
     whatever tier; whether it was proven is not known from there. Of the newest 100 or N the manifest itself is read, of
-    all with --limit 0. Exit status 1 if one cannot be.
+    all with --limit 0. Exit status 1 if one cannot be, or is of another database.
+
+    What is frozen and is being thawed says by which hour it can be read: without --remote as it was asked for from
+    here and by the clock; with it the store is asked, of the backups whose manifest is read.
     """
     from desbuquei_backups.operations import inventory
 
@@ -46,9 +46,12 @@ def command(*, tier: str | None, remote: bool, second: bool, limit: int | None, 
         if tier and not listing.total:
             site.policy.tier(tier)
     if as_json:
-        _print_json(listing)
+        head = {"total": listing.total, "faults": listing.faults, "notes": list(listing.notes)}
+        stream_json(head, "backups", map(_document, listing.held))
     else:
         _print(listing)
+        for note in listing.notes:
+            console().print(f"note: {note}", style="dim", soft_wrap=True, markup=False)
         for fault in listing.faults:
             messages().print(f"✗ {fault}", style="red", soft_wrap=True, markup=False)
     return int(bool(listing.faults))
@@ -93,6 +96,8 @@ def _table(held: Sequence["Held"]) -> Iterator[str]:
             yield from (
                 f"[dim]{escape(line)}[/]" for line in wrap(asked, 78, initial_indent="  ", subsequent_indent="  ")
             )
+        if each.thaw is not None:
+            yield f"  [dim]{shown.thaw(each.thaw)}[/]"
 
 
 def _line(cells: Iterable[str], widths: Sequence[int]) -> str:
@@ -113,7 +118,9 @@ def _taken(each: "Held") -> str:
 def _cells(each: "Held") -> tuple[str, ...]:
     failed = each.status in ("failed", "skipped")
     status = each.status
-    if status == "sealed" and each.origin:
+    if status == "sealed" and each.thaw is not None:
+        status = each.thaw.state.value
+    elif status == "sealed" and each.origin:
         status = "unchanged" if each.same_as else "copy"
     return (
         each.backup_id,
@@ -124,23 +131,6 @@ def _cells(each: "Held") -> tuple[str, ...]:
         "-" if failed else {True: "yes", False: "no", None: "?"}[each.proven],
         status,
     )
-
-
-def _print_json(listing: "Listing") -> None:
-    """One document, a line for each backup, written as it is made: all of it at once may be a hundred megabytes."""
-    out = sys.stdout.buffer
-    out.write(b'{\n  "total": %d,\n  "faults": %s,\n  "backups": [' % (listing.total, _json(listing.faults)))
-    for number, each in enumerate(listing.held):
-        out.write(b"%s\n    %s" % (b"," if number else b"", _json(_document(each))))
-    out.write(b"\n  ]\n}\n")
-    out.flush()
-
-
-def _json(value: object) -> bytes:
-    try:
-        return to_json(value)
-    except PydanticSerializationError:  # half of a surrogate pair, of a file's odd name: JSON has an escape for it
-        return json.dumps(value, ensure_ascii=False).encode(errors="backslashreplace")
 
 
 def _document(each: "Held") -> dict[str, Any]:
@@ -159,4 +149,6 @@ def _document(each: "Held") -> dict[str, Any]:
         "same_as": each.same_as,
         "operator": each.operator,
         "reason": each.reason,
+        "storage_class": each.storage_class,
+        "thaw": shown.thaw_document(each.thaw),
     }

@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -32,6 +32,28 @@ def messages() -> "Console":
 
 def print_json(document: Mapping[str, Any]) -> None:
     click.echo(json.dumps(document, ensure_ascii=False, indent=2, default=str))
+
+
+def stream_json(head: Mapping[str, Any], name: str, documents: Iterable[Mapping[str, Any]]) -> None:
+    """One document: `head`, and under `name` a line for each, written as it is made: it may be a hundred megabytes."""
+    out = sys.stdout.buffer
+    out.write(b"{")
+    for key, value in head.items():
+        out.write(b"\n  %s: %s," % (_json(key), _json(value)))
+    out.write(b"\n  %s: [" % _json(name))
+    for number, document in enumerate(documents):
+        out.write(b"%s\n    %s" % (b"," if number else b"", _json(document)))
+    out.write(b"\n  ]\n}\n")
+    out.flush()
+
+
+def _json(value: object) -> bytes:
+    from pydantic_core import PydanticSerializationError, to_json
+
+    try:
+        return to_json(value)
+    except PydanticSerializationError:  # half of a surrogate pair, of a file's odd name: JSON has an escape for it
+        return json.dumps(value, ensure_ascii=False).encode(errors="backslashreplace")
 
 
 def guarded(run: Callable[[], Any]) -> int:

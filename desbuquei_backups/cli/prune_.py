@@ -6,20 +6,24 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from desbuquei_backups.cli import shown
-from desbuquei_backups.cli.output import console, json_option, print_json
+from desbuquei_backups.cli.output import console, json_option, stream_json
 from desbuquei_backups.cli.site import open_site
 
 if TYPE_CHECKING:
     from desbuquei_backups.operations.prune import Pruned
 
 _SHOWN = 100
+_AT_ONCE = 500  # lines are printed in portions: there may be 100,000
 
 
 @click.command()
 @click.option("--dry-run", is_flag=True, help="Only say what would go, and why the rest is kept.")
 @click.option("--second", is_flag=True, help="The second place's bucket, by the retention of its own.")
 @click.option(
-    "--all", "everything", is_flag=True, help=f"Print every backup; else the newest {_SHOWN} of what is kept."
+    "--all",
+    "everything",
+    is_flag=True,
+    help=f"Print every backup; else the newest {_SHOWN} that are kept, and that go.",
 )
 @json_option
 def command(*, dry_run: bool, second: bool, everything: bool, as_json: bool) -> int:
@@ -36,7 +40,7 @@ def command(*, dry_run: bool, second: bool, everything: bool, as_json: bool) -> 
         site = opened.at_second_place if second else opened
         done = [Pruned(each) for each in plan(site)] if dry_run else prune(site)
     if as_json:
-        print_json({"dry_run": dry_run, "backups": [_document(each, dry_run=dry_run) for each in done]})
+        stream_json({"dry_run": dry_run}, "backups", (_document(each, dry_run=dry_run) for each in done))
     else:
         _print(done, dry_run=dry_run, everything=everything)
     return int(any(each.error for each in done))
@@ -56,15 +60,22 @@ def _print(done: "Sequence[Pruned]", *, dry_run: bool, everything: bool) -> None
     out = console()
     kept = [each for each in done if _verdict(each, dry_run=dry_run) == "kept"]
     rest = [each for each in done if _verdict(each, dry_run=dry_run) != "kept"]
+    failed = [each for each in rest if each.error]
+    gone = [each for each in rest if not each.error]
+    most = None if everything else _SHOWN
     lines = []
-    for each in [*kept[: None if everything else _SHOWN], *rest]:
+    for each in [*kept[:most], *gone[:most], *failed]:
         verdict = _verdict(each, dry_run=dry_run)
         colour = {"kept": "green", "failed": "red"}.get(verdict, "yellow")
         cells = f"{each.backup_id:<30} {each.planned.place.value:<4}"
         lines.append(f"{cells} [{colour}]{verdict:<8}[/] {escape(each.reason)}")
-    out.print("\n".join(lines) or "No backups here.", soft_wrap=True)
-    if len(kept) > _SHOWN and not everything:
-        out.print(f"[dim]… and {len(kept) - _SHOWN:,} more that are kept: --all shows them[/]")
+    for start in range(0, len(lines), _AT_ONCE):
+        out.print("\n".join(lines[start : start + _AT_ONCE]), soft_wrap=True)
+    if not lines:
+        out.print("No backups here.")
+    for what, shown_of in (("are kept", kept), ("would go" if dry_run else "are gone", gone)):
+        if most is not None and len(shown_of) > most:
+            out.print(f"[dim]… and {len(shown_of) - most:,} more that {what}: --all shows them[/]")
     freed = sum((each.planned.size or 0) if dry_run else each.freed for each in rest)
     going = sum(not each.error for each in rest)
     out.print(

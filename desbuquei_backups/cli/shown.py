@@ -1,6 +1,12 @@
 """How sizes, instants and lengths of time are written in a table of 80 columns."""
 
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from desbuquei_backups.core.thawing import State, Thaw
+
+if TYPE_CHECKING:
+    from desbuquei_backups.operations.verified import Oldest
 
 
 def size(count: int | None) -> str:
@@ -43,3 +49,26 @@ def age(length: timedelta | None) -> str:
 
 def yes(value: bool | None) -> str:
     return {True: "[green]yes[/]", False: "[yellow]no[/]", None: "?"}[value]
+
+
+def thaw(found: Thaw) -> str:
+    """`being thawed, readable by 2026-02-02 14:10 UTC`; `thawed, readable until …`."""
+    if found.state is State.THAWED:
+        return f"thawed, readable until {instant(found.until)} UTC" if found.until is not None else "thawed, readable"
+    by = f", readable by {instant(found.readable_by)} UTC" if found.readable_by is not None else ""
+    return f"being thawed{by}"
+
+
+def thaw_document(found: Thaw | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    return {
+        "state": found.state.value,
+        "readable_by": found.readable_by.isoformat() if found.readable_by is not None else None,
+        "until": found.until.isoformat() if found.until is not None else None,
+    }
+
+
+def oldest_document(found: "Oldest") -> dict[str, Any]:
+    oldest = {"backup_id": found.backup_id, "verified_at": found.at.isoformat()} if found.at is not None else None
+    return {"backups": found.backups, "never": found.never, "oldest": oldest}

@@ -1,6 +1,7 @@
 """`desbuquei status`: are we safe?"""
 
 import os
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,6 +11,7 @@ from desbuquei_backups.cli.output import console, json_option, print_json
 from desbuquei_backups.cli.site import open_site
 
 if TYPE_CHECKING:
+    from desbuquei_backups.core.objectives import RecoveryTime
     from desbuquei_backups.operations.status import Status, TierStatus
 
 _COLOURS = {"SAFE": "bold green", "AT RISK": "bold yellow", "NOT SAFE": "bold red"}
@@ -58,6 +60,11 @@ def _print(found: "Status") -> None:
     out.print(table)
     if found.recovery_point is not None:
         out.print(f"recovery point: {escape(found.recovery_point)}")
+    for time in found.recoveries:
+        colour = "yellow" if time.exceeds(found.recovery_time_objective) else "default"
+        out.print(f"[{colour}]recovery time: {escape(time.said(found.recovery_time_objective))}[/]")
+    for thaw in found.thaws:
+        out.print(f"{thaw.backup_id}: {shown.thaw(thaw)}")
     for tier in found.tiers:
         if tier.missed:
             more = f" and {len(tier.missed) - _SHOWN} more" if len(tier.missed) > _SHOWN else ""
@@ -67,6 +74,8 @@ def _print(found: "Status") -> None:
         out.print(
             f"S3: at most USD {usd:,.2f} a month once all tiers are full; `desbuquei doctor` has each tier's part"
         )
+    if found.last_verified is not None:
+        out.print(f"verified in S3: {found.last_verified.said()}")
     if found.second_place is not None:
         out.print(f"second place: {escape(found.second_place.said())}")
     if found.disk is not None:
@@ -91,6 +100,9 @@ def _document(found: "Status") -> dict[str, Any]:
         "reason": found.reason,
         "recovery_point": found.recovery_point,
         "tiers": [_tier(tier) for tier in found.tiers],
+        "recovery_times": [_recovery(time, found.recovery_time_objective) for time in found.recoveries],
+        "thaws": [{"backup_id": thaw.backup_id, **(shown.thaw_document(thaw) or {})} for thaw in found.thaws],
+        "last_verified": shown.oldest_document(found.last_verified) if found.last_verified is not None else None,
         "disk": {"folder": found.disk.folder, "free_bytes": found.disk.free, "percent": found.disk.percent}
         if found.disk
         else None,
@@ -107,6 +119,19 @@ def _document(found: "Status") -> dict[str, Any]:
             "trouble": found.second_place.trouble,
         },
         "notes": list(found.notes),
+    }
+
+
+def _recovery(time: "RecoveryTime", objective: timedelta) -> dict[str, Any]:
+    measured = time.measured
+    return {
+        "backup_id": time.backup_id,
+        "restore_seconds": measured.seconds if measured is not None else None,
+        "measured_of": measured.backup_id if measured is not None else None,
+        "measured_at": measured.at.isoformat() if measured is not None and measured.at is not None else None,
+        "thaw_seconds": int(time.thaw.total_seconds()),
+        "objective_seconds": int(objective.total_seconds()),
+        "exceeds_objective": time.exceeds(objective),
     }
 
 

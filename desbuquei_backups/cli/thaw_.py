@@ -1,16 +1,11 @@
 """`desbuquei thaw`: ask S3 for a readable copy of a frozen backup."""
 
-from typing import TYPE_CHECKING
-
 import click
 
 from desbuquei_backups.cli import shown
 from desbuquei_backups.cli.output import console, json_option, print_json
 from desbuquei_backups.cli.site import open_site
-from desbuquei_backups.core.thawing import Speed
-
-if TYPE_CHECKING:
-    from desbuquei_backups.operations.thaw import Thaw
+from desbuquei_backups.core.thawing import Speed, State, Thaw
 
 
 @click.command()
@@ -46,9 +41,7 @@ def command(*, backup_id: str, days: int, speed: str, second: bool, as_json: boo
     return 0
 
 
-def _said(done: "Thaw") -> str:
-    from desbuquei_backups.operations.thaw import State
-
+def _said(done: Thaw) -> str:
     if done.state is State.NEVER_FROZEN:
         return f"{done.backup_id} is in {done.storage_class}: it can be read as it is"
     if done.state is State.THAWED:

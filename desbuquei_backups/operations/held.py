@@ -1,12 +1,17 @@
-"""What is known of a slot's backup: from its manifest, from its line in the records, or from its key in the bucket."""
+"""What is known of a slot's backup: from its manifest, from its line in the records, or from its keys in the bucket."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from heapq import nlargest
+from operator import attrgetter
 from typing import Any
 
 from desbuquei_backups.core.manifest import Manifest
+from desbuquei_backups.core.objectives import Measured
 from desbuquei_backups.core.slots import Slot
+from desbuquei_backups.core.thawing import Thaw, by_the_clock
+from desbuquei_backups.storage.archives import Archive
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +20,8 @@ class Held:
 
     `size` is bytes of all its files. `on_disk`: its dump is, if need be under another backup's name. `status` is
     sealed, unsealed, failed or skipped: a sealed backup whose archive failed is failed too. `error` is why, or what
-    went wrong later with a backup that is archived; one line. `copy_of` and `same_as`: see Manifest.
+    went wrong later with a backup that is archived; one line. `copy_of` and `same_as`: see Manifest. `thaw`: of a
+    frozen one that is being thawed or can be read. `measured`: how long its own restored copy took.
     """
 
     slot: Slot
@@ -31,6 +37,9 @@ class Held:
     same_as: str | None = None
     operator: str | None = None
     reason: str | None = None
+    storage_class: str | None = None
+    thaw: Thaw | None = None
+    measured: Measured | None = None
 
     @property
     def backup_id(self) -> str:
@@ -44,6 +53,22 @@ class Held:
     @property
     def where(self) -> list[str]:
         return [name for name, there in (("disk", self.on_disk), ("s3", self.archived)) if there]
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Backups, newest first, of `total` that there are; what there cannot be read, and why; and what else is odd."""
+
+    held: list[Held]
+    total: int
+    faults: list[str]
+    notes: Sequence[str] = ()
+
+
+def newest_of(slots: Iterable[Slot], limit: int | None) -> list[Slot]:
+    """The newest `limit` of the slots, all of them without one, newest first."""
+    newest = attrgetter("due", "tier")
+    return sorted(slots, key=newest, reverse=True) if limit is None else nlargest(limit, slots, key=newest)
 
 
 def of_manifest(
@@ -64,11 +89,16 @@ def of_manifest(
         same_as=manifest.same_as,
         operator=manifest.operator,
         reason=manifest.reason,
+        storage_class=known.storage_class if known else None,
+        thaw=known.thaw if known else None,
     )
 
 
-def of_line(slot: Slot, line: Mapping[str, Any], *, on_disk: bool, sealed: bool) -> Held:
-    """By its line alone. `sealed`: its manifest is in the folder; where it is archived, it is sealed too."""
+def of_line(slot: Slot, line: Mapping[str, Any], now: datetime, *, on_disk: bool, sealed: bool) -> Held:
+    """By its line alone. `sealed`: its manifest is in the folder; where it is archived, it is sealed too.
+
+    A thaw is known from it if it was asked for from here; how far it is at `now`, the clock tells.
+    """
     get = line.get
     said = get("status")
     archived = bool(get("s3_uri"))
@@ -78,6 +108,8 @@ def of_line(slot: Slot, line: Mapping[str, Any], *, on_disk: bool, sealed: bool)
         status = "skipped" if said == "skipped" else "failed"
     size = get("total_size") or get("size") if archived or on_disk else None
     rows = get("rows")
+    storage_class = _text(get("storage_class"))
+    readable_by = instant(get("thaw_readable_by"))
     return Held(
         slot,
         instant(get("backup_timestamp")),
@@ -92,12 +124,35 @@ def of_line(slot: Slot, line: Mapping[str, Any], *, on_disk: bool, sealed: bool)
         _text(get("same_as")),
         _text(get("operator")),
         _text(get("reason")),
+        storage_class,
+        by_the_clock(slot.backup_id, storage_class or "", readable_by, instant(get("thaw_until")), now)
+        if readable_by is not None
+        else None,
+        measured(line) if get("restore_seconds") is not None else None,
     )
 
 
-def of_key(slot: Slot) -> Held:
-    """By its manifest's key in the bucket, which is there only if all of it is; nothing more is known."""
-    return Held(slot, None, None, None, on_disk=None, archived=True, proven=None, status="sealed")
+def measured(line: Mapping[str, Any]) -> Measured | None:
+    """How long its restored copy took, by its line; None if there was none."""
+    seconds = line.get("restore_seconds")
+    if not isinstance(seconds, int | float):
+        return None
+    return Measured(str(line.get("backup_id")), seconds, instant(line.get("restored_at")))
+
+
+def of_archive(slot: Slot, archive: Archive) -> Held:
+    """By what the bucket lists: its manifest is there only if all of it is; nothing more is known."""
+    return Held(
+        slot,
+        None,
+        None,
+        None,
+        on_disk=None,
+        archived=True,
+        proven=None,
+        status="sealed",
+        storage_class=archive.dump.storage_class if archive.dump is not None else None,
+    )
 
 
 def _one_line(error: object) -> str | None:

@@ -33,11 +33,7 @@ class ManifestsSaid:
 
     def __init__(self, site: Site) -> None:
         self._site, self._bucket = site, site.bucket
-        self._there = {
-            slot.backup_id: slot
-            for tier in inventory.tiers(site.bucket)
-            for slot in inventory.archived_slots(site.bucket, tier)
-        }
+        self._there = {slot.backup_id: slot for slot in inventory.archived_slots(site.bucket)}
         self._said: dict[str, _Said] = {}
         self.count = 0
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
@@ -14,12 +14,14 @@ from desbuquei_backups.core.slots import Slot
 from desbuquei_backups.storage.s3 import Bucket
 
 _LONGEST = 200
+_WRITTEN = "%Y-%m-%dT%H:%M:%SZ"
 
 
 class RecordedProof(BaseModel):
     """One proof. `restored`: the id of the backup whose object was restored, which has the same SHA-256.
 
-    The texts of findings that are long are there as their SHA-256.
+    `seconds`: how long each stage of it took; none, where what had been restored before was taken over. The texts of
+    findings that are long are there as their SHA-256.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -31,11 +33,33 @@ class RecordedProof(BaseModel):
     row_counts: Sequence[Finding]
     contents: Sequence[Finding]
     schema_: Sequence[Finding]
+    seconds: Mapping[str, float] = {}
 
     @property
     def failed(self) -> bool:
         """Whether anything was not what it should be."""
-        return any(each.verdict is Verdict.DIFFERS for each in (*self.row_counts, *self.contents, *self.schema_))
+        return bool(self._wrong)
+
+    @property
+    def _wrong(self) -> list[str]:
+        findings = (*self.row_counts, *self.contents, *self.schema_)
+        return [each.subject for each in findings if each.verdict is Verdict.DIFFERS]
+
+    def recorded(self) -> dict[str, object]:
+        """What it says in the backup's record: a copy that differs is a failed backup, nothing compared no test.
+
+        `restore_seconds`: until what was restored can be used, with the statistics that queries need.
+        """
+        if wrong := self._wrong:
+            named = ", ".join(wrong[:3]) + (f" and {len(wrong) - 3:,} more" if len(wrong) > 3 else "")
+            error = f"the restored copy is not the source: {named}"
+            return {"status": "failed", "recovery_tested": False, "error": error, "failed_in": "proof"}
+        tested = any(finding.verdict is Verdict.MATCHES for finding in self.contents)
+        told = {"status": "success", "recovery_tested": tested, "error": None, "failed_in": None}
+        if "restore" not in self.seconds:
+            return told
+        took = self.seconds["restore"] + self.seconds.get("analyze", 0)
+        return {**told, "restore_seconds": round(took, 3), "restored_at": self.proven_at.strftime(_WRITTEN)}
 
 
 def keep(bucket: Bucket, proof: RecordedProof, tags: dict[str, str]) -> str:
@@ -48,7 +72,12 @@ def keep(bucket: Bucket, proof: RecordedProof, tags: dict[str, str]) -> str:
 
 def newest(bucket: Bucket, backup_id: str, *, dump_sha256: str) -> RecordedProof | None:
     """The newest proof of that backup's dump that can be read, or None."""
-    for key in sorted(bucket.keys(_start(backup_id)), reverse=True):
+    return newest_of(bucket, list(bucket.keys(_start(backup_id))), dump_sha256=dump_sha256)
+
+
+def newest_of(bucket: Bucket, keys: Sequence[str], *, dump_sha256: str) -> RecordedProof | None:
+    """The same, of the proofs under those keys."""
+    for key in sorted(keys, reverse=True):
         try:
             proof = RecordedProof.model_validate_json(b"".join(bucket.read(key)))
         except (ValidationError, NotFound):
@@ -66,6 +95,7 @@ def of_findings(
     row_counts: Sequence[Finding],
     contents: Sequence[Finding],
     schema: Sequence[Finding],
+    seconds: Mapping[str, float],
 ) -> RecordedProof:
     """The record of a proof that was just made."""
     return RecordedProof(
@@ -77,6 +107,7 @@ def of_findings(
         row_counts=[_short(each) for each in row_counts],
         contents=[_short(each) for each in contents],
         schema_=[_short(each) for each in schema],
+        seconds=seconds,
     )
 
 

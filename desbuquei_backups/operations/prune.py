@@ -51,7 +51,7 @@ def prune(site: Site) -> list[Pruned]:
     on_disk = [_one(site, each) for each in plan_disk(site)] if site.first is None else []
     staying = {each.planned.verdict.slot for each in on_disk if not each.done}
     done, needed = list(on_disk), dict[Slot, str]()
-    for planned in plan_s3(site, staying):
+    for planned in plan_s3(site, staying, ask=False):  # each is asked for when it goes
         # The newest first: what turns out to stay keeps what it needs, which is older.
         why = needed.get(planned.verdict.slot)
         done.append(Pruned(planned, kept_since=f"{why} needs its files") if why else _one(site, planned))

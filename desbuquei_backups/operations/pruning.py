@@ -1,24 +1,24 @@
 """What retention says of every backup there is: gathered from the records, the folder and one listing of the bucket."""
 
 from collections.abc import Collection, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 from desbuquei_backups.core.errors import IntegrityError
 from desbuquei_backups.core.manifest import manifest_name
 from desbuquei_backups.core.retention import Backup, Place, Verdict, verdicts
 from desbuquei_backups.core.slots import Slot, slot_of
-from desbuquei_backups.operations import holds, inventory, metadata_file
+from desbuquei_backups.operations import holds, metadata_file
 from desbuquei_backups.operations.folder_names import names
 from desbuquei_backups.operations.held import instant
 from desbuquei_backups.operations.metadata_file import Line
 from desbuquei_backups.operations.site import Site
-from desbuquei_backups.storage import catalog
+from desbuquei_backups.storage import archives, catalog
+from desbuquei_backups.storage.archives import Archive
 from desbuquei_backups.storage.catalog import key_of
+from desbuquei_backups.storage.side_by_side import side_by_side
 
-MARK = ".pruned.json"  # written before the first object of a backup is deleted, and deleted last
-_MANIFEST = manifest_name("")
-_AT_ONCE = 8
+MARK = f".{archives.MARK}"
+_ASKED = 200  # the store is asked for locks of so many that are to go, the newest: of 100,000 it would take minutes
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +45,9 @@ class Planned:
 
 @dataclass(slots=True)
 class InBucket:
-    """The bucket's keys, told apart by backup."""
+    """The bucket's backups. `sealed`: those that are listed, being whole."""
 
-    sealed: set[Slot] = field(default_factory=set)
+    sealed: dict[Slot, Archive] = field(default_factory=dict)
     held: set[Slot] = field(default_factory=set)
     marked: set[Slot] = field(default_factory=set)
 
@@ -72,10 +72,12 @@ def plan_disk(site: Site, lines: Mapping[Slot, Line] | None = None) -> list[Plan
     return [Planned(Place.DISK, each, _size(lines.get(each.slot))) for each in found if each.slot in slots]
 
 
-def plan_s3(site: Site, on_disk: Collection[Slot], lines: Mapping[Slot, Line] | None = None) -> list[Planned]:
-    """By one listing of the bucket. Of what is to go, the store is asked whether it is locked; nothing goes where S3 is
-    pruned from elsewhere.
+def plan_s3(
+    site: Site, on_disk: Collection[Slot], lines: Mapping[Slot, Line] | None = None, *, ask: bool = True
+) -> list[Planned]:
+    """By one listing of the bucket. Of what is to go, the store is asked whether it is locked, unless not `ask`.
 
+    Where it was not asked, and a lock can be, the reason says so. Nothing goes where S3 is pruned from elsewhere.
     `on_disk`: what stays there, which is never all that there is of a backup.
     """
     lines = _lines(site) if lines is None else lines
@@ -93,9 +95,10 @@ def plan_s3(site: Site, on_disk: Collection[Slot], lines: Mapping[Slot, Line] | 
     if not site.settings.prunes_s3:
         left = [_left(each) for each in verdicts(backups.values(), site.policy, site.now(), Place.S3)]
         return [Planned(Place.S3, each, _size(lines.get(each.slot))) for each in left]
-    found = _unlocked(site, backups, on_disk)
+    found = _unlocked(site, backups, on_disk, _Locks(site, there.sealed, _ASKED) if ask else None)
     unfinished = [
-        Verdict(slot, keep=False, reason="its pruning was cut off") for slot in sorted(there.marked - there.sealed)
+        Verdict(slot, keep=False, reason="its pruning was cut off")
+        for slot in sorted(there.marked - there.sealed.keys())
     ]
     return [Planned(Place.S3, each, _size(lines.get(each.slot)), needs=backups[each.slot].needs) for each in found] + [
         Planned(Place.S3, each, _size(lines.get(each.slot)), unfinished=True) for each in unfinished
@@ -106,28 +109,65 @@ def _left(verdict: Verdict) -> Verdict:
     return verdict if verdict.keep else replace(verdict, keep=True, reason=f"{verdict.reason}; pruned from elsewhere")
 
 
-def _unlocked(site: Site, backups: dict[Slot, Backup], on_disk: Collection[Slot]) -> list[Verdict]:
-    """The verdicts, of which none that says `go` is of a locked backup. What is locked may keep others, too."""
-    asked: set[Slot] = set()
+def _unlocked(
+    site: Site, backups: dict[Slot, Backup], on_disk: Collection[Slot], locks: "_Locks | None"
+) -> list[Verdict]:
+    """The verdicts, of which none that says `go` is of a backup known to be locked.
+
+    What is locked may keep others, too.
+    """
+    looked_at: set[Slot] = set()
     while True:
         found = verdicts(backups.values(), site.policy, site.now(), Place.S3)
-        going = [each.slot for each in found if not each.keep and each.slot not in asked]
-        asked.update(going)
-        locks = {
-            slot: why
-            for slot in going
-            if (why := "it is still on disk" if slot in on_disk else lock_of(site, slot)) is not None
-        }
-        if not locks:
-            return found
-        backups |= {slot: replace(backups[slot], protected=why) for slot, why in locks.items()}
+        going = [each.slot for each in found if not each.keep and each.slot not in looked_at]
+        looked_at.update(going)
+        kept = dict.fromkeys((slot for slot in going if slot in on_disk), "it is still on disk")
+        if locks is not None:
+            kept |= locks.of([slot for slot in going if slot not in kept])
+        if not kept:
+            return [locks.said(each) for each in found] if locks is not None else found
+        backups |= {slot: replace(backups[slot], protected=why) for slot, why in kept.items()}
+
+
+@dataclass
+class _Locks:
+    """What the store says of locks; of so many backups it is asked, `left` being how many more."""
+
+    site: Site
+    there: Mapping[Slot, Archive]
+    left: int
+    unasked: set[Slot] = field(default_factory=set)
+
+    def of(self, slots: Sequence[Slot]) -> dict[Slot, str]:
+        """Which of the backups are locked, and how."""
+        if not slots or not self.site.bucket.may_have_lock:
+            return {}
+        asked = slots[: self.left]
+        self.left -= len(asked)
+        self.unasked.update(slots[len(asked) :])
+        found = zip(asked, side_by_side(lambda slot: _lock(self.site, self._keys(slot)), asked), strict=True)
+        return {slot: why for slot, why in found if why is not None}
+
+    def said(self, verdict: Verdict) -> Verdict:
+        if verdict.keep or verdict.slot not in self.unasked:
+            return verdict
+        return replace(verdict, reason=f"{verdict.reason}; whether it is locked is asked when it goes")
+
+    def _keys(self, slot: Slot) -> list[str]:
+        archive = self.there[slot]
+        return [archive.key] if archive.dump is None else [archive.key, archive.dump.key]
 
 
 def lock_of(site: Site, slot: Slot) -> str | None:
     """Why the store would not delete the backup, by its dump and its manifest; None if it would."""
+    names = (manifest_name(slot.backup_id), f"{slot.backup_id}.sql.gz", f"{slot.backup_id}.sql.gz.age")
+    return _lock(site, [key_of(name) for name in names])
+
+
+def _lock(site: Site, keys: Sequence[str]) -> str | None:
     now = site.now()
-    for name in (manifest_name(slot.backup_id), f"{slot.backup_id}.sql.gz", f"{slot.backup_id}.sql.gz.age"):
-        found = site.bucket.head(key_of(name))
+    for key in keys:
+        found = site.bucket.head(key)
         if found is not None and found.legal_hold:
             return "under a legal hold of the bucket's"
         if found is not None and found.locked_until is not None and found.locked_until > now:
@@ -136,20 +176,17 @@ def lock_of(site: Site, slot: Slot) -> str | None:
 
 
 def look(site: Site) -> InBucket:
-    """One pass over the keys of the tiers' folders; other databases' below the same prefix are left out."""
+    """One listing of the bucket; other databases' below the same prefix are left out."""
     found = InBucket()
-    kinds: Sequence[tuple[str, set[Slot]]] = (
-        (_MANIFEST, found.sealed),
-        (holds.SUFFIX, found.held),
-        (MARK, found.marked),
-    )
-    for key in (key for folder in inventory.tier_folders(site.bucket) for key in site.bucket.keys(folder)):
-        tier, _, name = key.partition("/")
-        for suffix, slots in kinds:
-            if name.endswith(suffix):
-                slot = slot_of(name.removesuffix(suffix))
-                if slot is not None and slot.tier == tier:
-                    slots.add(slot)
+    for each in archives.archives(site.bucket):
+        if each.slot is None:
+            continue
+        if each.sealed:
+            found.sealed[each.slot] = each
+        if each.held:
+            found.held.add(each.slot)
+        if each.marked:
+            found.marked.add(each.slot)
     return found
 
 
@@ -164,8 +201,7 @@ def _lines(site: Site) -> dict[Slot, Line]:
 
 def _of_manifests(site: Site, slots: Sequence[Slot]) -> dict[Slot, Line]:
     """What the manifests in S3 say of backups that have no line here: on a new machine, of all."""
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        return dict(zip(slots, pool.map(lambda slot: _of_manifest(site, slot), slots), strict=True))
+    return dict(zip(slots, side_by_side(lambda slot: _of_manifest(site, slot), slots), strict=True))
 
 
 def _of_manifest(site: Site, slot: Slot) -> Line:
@@ -187,7 +223,8 @@ def _backup(slot: Slot, line: Line, *, sealed: bool, protected: str | None = Non
     """By its line. Nobody knows what an unreadable one needs, or what it is: it is kept until a person has looked."""
     if line.get("unreadable"):
         protected = protected or str(line["unreadable"])
-    needs = [found for name in ("same_as", "parent") if (found := slot_of(str(line.get(name)))) is not None]
+    named = (line.get("same_as"), line.get("parent"))
+    needs = [found for each in named if each is not None and (found := slot_of(str(each))) is not None]
     return Backup(
         slot,
         instant(line.get("backup_timestamp")) or slot.due,

@@ -21,8 +21,10 @@ __all__ = [
     "FILE",
     "Line",
     "change",
+    "empty_line",
     "failed_in",
     "line_of",
+    "line_of_manifest",
     "lines",
     "record",
     "record_failures",
@@ -32,7 +34,11 @@ __all__ = [
 ]
 
 _LOG = logging.getLogger(__name__)
-_UNPROVEN: Mapping[str, Any] = {"s3_uri": None, "storage_class": None, "recovery_tested": False}
+_UNPROVEN: Mapping[str, Any] = {
+    **dict.fromkeys(("s3_uri", "storage_class")),
+    "recovery_tested": False,
+    **dict.fromkeys(("restore_seconds", "restored_at")),
+}
 _UNKNOWN = (
     *("rows", "file", "checksum_md5", "checksum_sha256", "duration_seconds"),
     *("copy_of", "same_as", "operator", "reason"),
@@ -47,11 +53,14 @@ def record(site: Site, manifest: Manifest, *, status: str, read: int = 0, **chan
     Nothing stays of what was said of an earlier dump of this id, but what reading it cost, which adds up in
     `egress_bytes`: but for `changed`, it is neither archived nor proven.
     """
-    line = {**_line(manifest, status=status, read=read), **changed}
+    line = {**line_of_manifest(manifest, status=status, read=read), **changed}
     _write(site, manifest.backup_id, lambda old: {**line, "egress_bytes": line["egress_bytes"] + _egress(old)})
 
 
-def _line(manifest: Manifest, *, status: str, read: int) -> Line:
+def line_of_manifest(manifest: Manifest, *, status: str = "success", read: int | None = None) -> Line:
+    """The line of a backup that is neither archived nor proven; `read` None: what it cost is what its files say."""
+    if read is None:
+        read = 0 if manifest.origin else sum(file.plain_size for file in manifest.files)
     return {
         "backup_id": manifest.backup_id,
         "backup_type": manifest.tier,
@@ -89,8 +98,8 @@ def record_found(site: Site, manifest: Manifest) -> None:
     def found(old: Line | None) -> Mapping[str, Any] | None:
         if old is not None and old.get("file"):
             return None
-        read = 0 if manifest.origin else sum(file.plain_size for file in manifest.files)
-        return {**_line(manifest, status="success", read=read), "egress_bytes": read + _egress(old)}
+        line = line_of_manifest(manifest)
+        return {**line, "egress_bytes": line["egress_bytes"] + _egress(old)}
 
     if found(line_of(site.settings.folder, manifest.backup_id)) is not None:
         _write(site, manifest.backup_id, found)
@@ -102,7 +111,7 @@ def skip(site: Site, slot: Slot, why: str) -> None:
     def skipped(old: Line | None) -> Line | None:
         if old is not None and old.get("status") == "success":
             return None
-        return {**_empty(site, slot), "status": "skipped", "egress_bytes": _egress(old), "error": why}
+        return {**empty_line(site, slot), "status": "skipped", "egress_bytes": _egress(old), "error": why}
 
     _write(site, slot.backup_id, skipped)
 
@@ -140,7 +149,7 @@ def _write_failure(site: Site, slot: Slot, step: str, error: BaseException, read
         if found_nothing and not read and (old is None or status == "skipped"):
             return None
         who = {"operator": asked.operator, "reason": asked.reason} if asked is not None else {}
-        return {**_empty(site, slot), **(old or {}), **who, **told, "status": "failed"}
+        return {**empty_line(site, slot), **(old or {}), **who, **told, "status": "failed"}
 
     if found_nothing and not site.settings.folder.exists():
         return
@@ -184,7 +193,7 @@ def _changed(old: Line, changed: Mapping[str, Any]) -> Line:
     return {**dict.fromkeys(old), **_UNPROVEN, **old, **changed}
 
 
-def _empty(site: Site, slot: Slot) -> Line:
+def empty_line(site: Site, slot: Slot) -> Line:
     """The line of a slot that no dump fills."""
     return {
         "backup_id": slot.backup_id,

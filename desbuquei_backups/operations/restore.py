@@ -9,6 +9,7 @@ from desbuquei_backups.core.comparison import Finding, Verdict, overall
 from desbuquei_backups.core.errors import IntegrityError, TargetRefused
 from desbuquei_backups.core.manifest import LeftOut, Manifest, Role
 from desbuquei_backups.operations import comparing, project, target_roles
+from desbuquei_backups.operations.clusters import Clusters
 from desbuquei_backups.operations.copies import Copy, Place, find_copy
 from desbuquei_backups.operations.destination import Destination, Landing, Seen, landing, look, refuse_contents
 from desbuquei_backups.operations.in_use import reading
@@ -70,7 +71,9 @@ def restore(site: Site, backup_id: str, into: Destination, wanted: Wanted) -> Re
         seen = look(into, copy.manifest)
         _refuse_platform(seen, wanted)
         refuse_contents(seen, copy.manifest, wanted.overwrite)
-        return _Restoring(site, copy, seen, wanted).run()
+        clusters = Clusters.of(site)
+        clusters.add(copy.manifest)
+        return _Restoring(site, copy, seen, wanted, notes=clusters.faults()).run()
 
 
 def _refuse_platform(seen: Seen, wanted: Wanted) -> None:

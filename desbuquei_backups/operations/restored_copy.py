@@ -63,9 +63,10 @@ def prove(site: Site, slot: Slot) -> Proof:
             proof.row_counts,
             proof.contents,
             proof.schema,
+            proof.seconds,
         )
         proofs.keep(site.bucket, recorded, tags_of(manifest, manifest.backup_id))
-        records.change(site, slot.backup_id, **_recorded(proof))
+        records.change(site, slot.backup_id, **recorded.recorded())
     with suppress(Busy), replace(site, lock_wait_seconds=0).locked(slot.backup_id, "leaving of the disk"):
         leave_disk(site)  # where another run holds the lock, it does so itself
     return proof
@@ -90,18 +91,6 @@ def _restored(site: Site, manifest: Manifest) -> Proof:
     if copy.place is Place.S3 and copy.manifest == manifest:
         return proof
     return replace(proof, manifest=manifest, contents=[*proof.contents, checksum_finding(site, manifest)])
-
-
-def _recorded(proof: Proof) -> dict[str, object]:
-    """What a proof changes in the backup's record: a copy that differs is a failed backup, nothing compared no test."""
-    findings = [*proof.row_counts, *proof.contents, *proof.schema]
-    wrong = [finding.subject for finding in findings if finding.verdict is Verdict.DIFFERS]
-    if wrong:
-        named = ", ".join(wrong[:3]) + (f" and {len(wrong) - 3:,} more" if len(wrong) > 3 else "")
-        error = f"the restored copy is not the source: {named}"
-        return {"status": "failed", "recovery_tested": False, "error": error, "failed_in": "proof"}
-    tested = any(finding.verdict is Verdict.MATCHES for finding in proof.contents)
-    return {"status": "success", "recovery_tested": tested, "error": None, "failed_in": None}
 
 
 @dataclass

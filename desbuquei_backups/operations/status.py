@@ -3,23 +3,28 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from desbuquei_backups.core.errors import BackupError, ConfigurationError
+from desbuquei_backups.core.objectives import RecoveryTime
 from desbuquei_backups.core.periods import in_words
 from desbuquei_backups.core.prices import TierCost, monthly_costs
 from desbuquei_backups.core.slots import Slot
+from desbuquei_backups.core.thawing import Thaw
 from desbuquei_backups.core.tiers import shortest_interval
 from desbuquei_backups.operations import inventory
 from desbuquei_backups.operations.disk_use import DISK_THRESHOLD_PERCENT, DiskUse, disk_use
 from desbuquei_backups.operations.egress import incremental_tiers, price
 from desbuquei_backups.operations.inventory import Recent
 from desbuquei_backups.operations.protection import protected_since
+from desbuquei_backups.operations.recovery_status import oldest_verified, recoveries, thaws_under_way
 from desbuquei_backups.operations.safety import Safety, verdict
 from desbuquei_backups.operations.second_status import SecondPlace, second_status
 from desbuquei_backups.operations.site import Site
 from desbuquei_backups.operations.tier_status import TierStatus, tier_status, window
+from desbuquei_backups.operations.verified import Oldest
 from desbuquei_backups.storage import catalog
+from desbuquei_backups.storage.archives import Archive
 
 __all__ = ["DISK_THRESHOLD_PERCENT", "DiskUse", "Safety", "Status", "TierStatus", "status"]
 
@@ -35,8 +40,12 @@ class Status:
     disk: DiskUse | None
     store_trouble: str | None
     notes: Sequence[str]
+    recovery_time_objective: timedelta
     second_place: SecondPlace | None = None
     costs: Sequence[TierCost] = ()
+    recoveries: Sequence[RecoveryTime] = ()
+    thaws: Sequence[Thaw] = ()
+    last_verified: Oldest | None = None
 
 
 def status(site: Site) -> Status:
@@ -46,6 +55,8 @@ def status(site: Site) -> Status:
     since = _since(site, recent.first_taken)
     store_trouble: str | None = None
     tiers, ahead = [], []
+    listed: dict[Slot, Archive] = {}
+    there: list[Slot] = []
     for name, tier in site.policy.tiers.items():
         held = {slot: each for slot, each in recent.held.items() if slot.tier == name}
         if (before := recent.before.get(name)) is not None:
@@ -54,12 +65,15 @@ def status(site: Site) -> Status:
         if store_trouble is None:
             try:
                 # Of a tier that has nothing in its window, whatever is older: it may be all that there is.
-                archived = inventory.archived_slots(site.bucket, name, start=window(tier, now))
-                archived = archived or inventory.archived_slots(site.bucket, name)
+                found = inventory.archived(site.bucket, name, start=window(tier, now))
+                found = found or inventory.archived(site.bucket, name)
+                listed |= found
+                archived = list(found)
             except (BackupError, ConfigurationError) as error:
                 store_trouble = error.what
         if store_trouble is not None:
             archived = [slot for slot, each in held.items() if each.archived]
+        there += archived
         ahead += [slot.backup_id for slot in archived if slot.due > now]
         archived = [slot for slot in archived if slot.due <= now]
         good = max(archived, default=None)
@@ -72,8 +86,21 @@ def status(site: Site) -> Status:
     faults = [*recent.faults, *_ahead(ahead), *(second.faults if second is not None else ())]
     safety, reason = verdict(site.policy, tiers, disk, store_trouble, faults, now)
     point = _recovery_point(site) if recent.held else None
+    thaws, untold = thaws_under_way(site, recent, listed if store_trouble is None else {})
     return Status(
-        safety, reason, tiers, point, disk, store_trouble, [*faults, *_notes(site)], second, _costs(site, recent)
+        safety,
+        reason,
+        tiers,
+        point,
+        disk,
+        store_trouble or untold,
+        [*faults, *_notes(site)],
+        site.policy.recovery_time_objective,
+        second,
+        _costs(site, recent),
+        recoveries(site, tiers, recent, listed, thaws),
+        list(thaws.values()),
+        oldest_verified(site, there),
     )
 
 

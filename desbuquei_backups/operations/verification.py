@@ -1,13 +1,15 @@
 """Verify backups one by one, wherever they lie, and say of each file whether it is still what its manifest says."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from desbuquei_backups.core.errors import BackupError, NotFound
 from desbuquei_backups.core.manifest import Manifest, manifest_name
 from desbuquei_backups.core.slots import Slot
-from desbuquei_backups.operations import inventory, verify
+from desbuquei_backups.operations import inventory, verified, verify
+from desbuquei_backups.operations.clusters import Clusters
 from desbuquei_backups.operations.site import Site, naming
+from desbuquei_backups.operations.verified import Verification
 from desbuquei_backups.operations.whereabouts import faults_in_store, is_in_s3_alone, stored
 from desbuquei_backups.storage import catalog
 from desbuquei_backups.storage.s3 import StoredObject
@@ -26,11 +28,12 @@ class FileVerdict:
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """One backup in one place."""
+    """One backup in one place. `read_bytes`: how much of it was read."""
 
     backup_id: str
     where: str
     files: Sequence[FileVerdict]
+    read_bytes: int = 0
 
     @property
     def whole(self) -> bool:
@@ -45,8 +48,7 @@ def chosen(site: Site, *, latest: str | None, remote: bool) -> list[str]:
     if latest:
         site.policy.tier(latest)
     if remote:
-        tiers = [latest] if latest else inventory.tiers(site.bucket)
-        slots = [slot for tier in tiers for slot in inventory.archived_slots(site.bucket, tier)]
+        slots = inventory.archived_slots(site.bucket, [latest] if latest else None)
     else:
         sealed = inventory.sealed_slots(site.settings.folder)
         slots = [slot for slot in sealed if latest in (None, slot.tier) and _to_be_on_disk(site, slot)]
@@ -71,6 +73,18 @@ def _to_be_on_disk(site: Site, slot: Slot) -> bool:
 
 def verify_backup(site: Site, backup_id: str, *, remote: bool) -> Verified:
     """Read a backup whole, in S3 or on disk. NotFound if it is not there; StoreError if S3 cannot be asked."""
+    done = verify_within(site, backup_id, remote=remote, at_most=None)
+    assert done is not None
+    return done
+
+
+def verify_within(
+    site: Site, backup_id: str, *, remote: bool, at_most: int | None, clusters: Clusters | None = None
+) -> Verified | None:
+    """The same; None if more than `at_most` bytes would be read for it. In `clusters` it is told whose it is.
+
+    What was found in S3 is remembered.
+    """
     with naming(backup_id):
         where = "s3" if remote else "disk"
         tier = Slot.of_id(backup_id).tier
@@ -81,17 +95,33 @@ def verify_backup(site: Site, backup_id: str, *, remote: bool) -> Verified:
         except BackupError as error:
             if not error.permanent:
                 raise
-            return Verified(backup_id, where, [FileVerdict(manifest_name(backup_id), None, [error.what])])
-        site.progress.stage(f"verifying {backup_id}", manifest.size)
+            done = Verified(backup_id, where, [FileVerdict(manifest_name(backup_id), None, [error.what])])
+        else:
+            if clusters is not None:
+                clusters.add(manifest)
+            if remote:
+                there = stored(site, manifest)
+                size = sum(file.size for file in manifest.files if not _is_frozen(there[file.name]))
+                if at_most is not None and size > at_most:
+                    return None
+                site.progress.stage(f"verifying {backup_id}", size)
+                done = Verified(backup_id, where, _in_bucket(site, manifest, there), size)
+            else:
+                site.progress.stage(f"verifying {backup_id}", manifest.size)
+                folder = site.settings.folder
+                faults = verify.faults_on_disk(folder, manifest, site.identity, progress=site.progress.advance)
+                done = Verified(backup_id, where, _by_file(site, manifest, faults), manifest.size)
         if remote:
-            return Verified(backup_id, where, _in_bucket(site, manifest))
-        faults = verify.faults_on_disk(site.settings.folder, manifest, site.identity, progress=site.progress.advance)
-        return Verified(backup_id, where, _by_file(site, manifest, faults))
+            verified.remember(site, Verification(backup_id, site.now(), done.whole, done.read_bytes))
+        return done
 
 
-def _in_bucket(site: Site, manifest: Manifest) -> list[FileVerdict]:
+def _is_frozen(found: StoredObject | None) -> bool:
+    return found is not None and found.frozen
+
+
+def _in_bucket(site: Site, manifest: Manifest, there: Mapping[str, StoredObject | None]) -> list[FileVerdict]:
     """Each object read back whole; of what is frozen, the store's own checksum is compared, and that is said."""
-    there = stored(site, manifest)
     frozen = {name: found for name, found in there.items() if found is not None and found.frozen}
     asked = manifest.model_copy(update={"files": [file for file in manifest.files if file.name in frozen]})
     read = manifest.model_copy(update={"files": [file for file in manifest.files if file.name not in frozen]})

@@ -1,5 +1,6 @@
 """Where a backup's bytes are: in the folder, under its own keys in S3, or in the backup that it is a copy of."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from desbuquei_backups.core.errors import ConfigurationError
@@ -57,7 +58,7 @@ def stored_anywhere(site: Site, manifest: Manifest) -> dict[str, StoredObject | 
     return found
 
 
-def faults_in_store(manifest: Manifest, there: dict[str, StoredObject | None]) -> list[str]:
+def faults_in_store(manifest: Manifest, there: Mapping[str, StoredObject | None]) -> list[str]:
     """What is wrong with each object, as far as asking tells: `NAME …`."""
     faults = []
     for file in manifest.files:

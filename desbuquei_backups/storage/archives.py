@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from itertools import chain, islice, takewhile
 
 from desbuquei_backups.core.slots import Slot, slot_of
+from desbuquei_backups.core.tiers import RESERVED
 from desbuquei_backups.storage.listing import Entry
 from desbuquei_backups.storage.s3 import Bucket
 from desbuquei_backups.storage.side_by_side import side_by_side
@@ -42,9 +43,9 @@ def archives(
     """The backups of those tiers, of all that there are by default, each tier's oldest first; StoreError.
 
     `start` (aware UTC): those that fell due then or later, the others not being listed at all. Other databases' below
-    the same prefix are left out.
+    the same prefix are left out; the chain of evidence, and what else has a name of its own, is never listed.
     """
-    for tier in bucket.folders() if tiers is None else tiers:
+    for tier in (name for name in bucket.folders() if name not in RESERVED) if tiers is None else tiers:
         yield from _of_tier(bucket, tier, Slot(tier, start).backup_id if start is not None else "")
 
 

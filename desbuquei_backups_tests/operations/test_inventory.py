@@ -144,7 +144,8 @@ def test_a_lost_metadata_file_hides_no_backup_however_old(site):
     assert all(each.size for each in found.held)
 
 
-def test_the_bucket_lists_a_tier_that_the_policy_no_longer_has(site, bucket):
+def test_the_bucket_lists_a_tier_that_the_policy_no_longer_has(make_site, bucket):
+    site = make_site(None)
     for backup_id in ("yearly-2020-01-01-020000", "daily-2026-02-02-020000", "daily-2026-02-01-020000"):
         manifest = manifest_of(backup_id)
         bucket.put_bytes(f"{manifest.tier}/{manifest_name(backup_id)}", manifest.to_bytes(), tags={})

@@ -14,7 +14,7 @@ from desbuquei_backups.core.evidence import Kind
 from desbuquei_backups.core.retention import Place
 from desbuquei_backups.core.slots import Slot
 from desbuquei_backups.core.tiers import Policy
-from desbuquei_backups.operations import holds, inventory
+from desbuquei_backups.operations import holds, inventory, pruning
 from desbuquei_backups.operations.asked import Asked
 from desbuquei_backups.operations.chain_audit import audit
 from desbuquei_backups.operations.in_use import reading
@@ -25,6 +25,7 @@ from desbuquei_backups.operations.second_place import archive_in_second_place
 from desbuquei_backups.operations.settings import S3_URL, SECOND_S3_URL
 from desbuquei_backups.operations.site import Site
 from desbuquei_backups.operations.verification import verify_backup
+from desbuquei_backups.storage.s3 import Bucket
 from desbuquei_backups.storage.versions import delete_version, versions
 from desbuquei_backups_tests.conftest import Clock, Endpoints
 from desbuquei_backups_tests.faults import FaultyStore
@@ -138,6 +139,48 @@ def test_what_is_locked_is_not_pruned_before_its_time_and_says_until_when(
     assert found[first].verdict.reason == f"locked until {until:%Y-%m-%d}"
     assert gone(prune(site), Place.S3) == []
     everything_listed_is_whole(site)
+
+
+def test_of_thousands_that_are_to_go_the_dry_run_says_which_it_did_not_ask_for(
+    make_site, source_url, shop, clock, vault_url, monkeypatch
+) -> None:
+    site = make_site(source_url, urls={S3_URL: vault_url})
+    first, second, *_ = days(site, clock, shop, 9)
+    until = datetime.now(UTC) + timedelta(days=3)
+    name, key = site.bucket.where(f"daily/{first.backup_id}.sql.gz")
+    site.bucket.client.put_object_retention(
+        Bucket=name, Key=key, Retention={"Mode": "GOVERNANCE", "RetainUntilDate": until}
+    )
+    clock.now = until - timedelta(days=1)
+    monkeypatch.setattr(pruning, "_ASKED", 1)
+    reasons = {each.verdict.slot: each.verdict.reason for each in plan(site) if each.place is Place.S3}
+    assert reasons[second] == "older than 30 days"
+    assert reasons[first] == "older than 30 days; whether it is locked is asked when it goes"
+    done = prune(site)
+    assert gone(done, Place.S3) == [second]
+    assert [each.reason for each in done if each.done and each.planned.place is Place.S3] == ["older than 30 days"]
+
+
+def test_where_nothing_can_be_locked_the_dry_run_asks_for_no_object(site, shop, clock, monkeypatch) -> None:
+    first, *_ = days(site, clock, shop, 8)
+    clock.pass_by(days=40)
+    monkeypatch.setattr(Bucket, "head", None)
+    assert [each.verdict.slot for each in plan(site) if not each.keep and each.place is Place.S3] == [first]
+
+
+def test_a_store_that_does_not_tell_whether_it_locks_is_asked_for_each(
+    make_site, source_url, shop, clock, store, vault_url
+) -> None:
+    site = make_site(source_url, urls={S3_URL: vault_url}, aws={"AWS_ENDPOINT_URL_S3": store.url})
+    first, *_ = days(site, clock, shop, 8)
+    holds.hold(site, first.backup_id, Asked("ana", "processo 123"))
+    site.bucket.delete(f"daily/{first.backup_id}.hold.json")
+    clock.pass_by(days=40)
+    store.refuse(lambda method, path: "object-lock" in path)
+    new = make_site(source_url, urls={S3_URL: vault_url}, aws={"AWS_ENDPOINT_URL_S3": store.url})
+    assert (new.bucket.has_lock, new.bucket.may_have_lock) == (False, True)
+    reasons = {each.verdict.slot: each.verdict.reason for each in plan(new) if each.place is Place.S3}
+    assert reasons[first] == "under a legal hold of the bucket's"
 
 
 @pytest.mark.usefixtures("together")

@@ -284,16 +284,18 @@ def test_what_is_older_than_what_is_kept_is_neither_missed_nor_listed(make_site,
     site = only(make_site(source_url), "hourly", "quarterly")
     recorded(site, "hourly-2019-01-01-000000", "hourly-2026-02-02-020000", "quarterly-2026-01-01-020000")
     listed = []
-    keys = type(site.bucket).keys
+    entries = type(site.bucket).entries
     monkeypatch.setattr(
-        type(site.bucket), "keys", lambda self, *of, **given: listed.append((*of, given)) or keys(self, *of, **given)
+        type(site.bucket),
+        "entries",
+        lambda self, *of, after, **given: listed.append((*of, after)) or entries(self, *of, after=after, **given),
     )
     hourly, quarterly = status(site).tiers
     assert len(hourly.missed) == 7 * 24 - 1
     assert quarterly.missed[-1] == "2019-04-01-020000"
     assert listed == [
-        ("hourly/", {"after": "hourly-2026-01-26-021000"}),
-        ("quarterly/", {"after": "quarterly-2019-02-02-021000"}),
+        ("hourly/", "hourly-2026-01-26-021000"),
+        ("quarterly/", "quarterly-2019-02-02-021000"),
     ]
 
 
