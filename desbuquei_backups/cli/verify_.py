@@ -12,6 +12,7 @@ from desbuquei_backups.cli.site import identity_option, open_site
 
 if TYPE_CHECKING:
     from desbuquei_backups.operations.verification import Verified
+    from desbuquei_backups.operations.verify_in_turn import Turn
 
 
 @click.command()
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 @click.option("--remote", is_flag=True, help="The copies in S3, read back whole, instead of those on disk.")
 @click.option("--second", is_flag=True, help="The copies in the second place, read back whole.")
 @identity_option
+@click.option(
+    "--budget", metavar="SIZE", help="With --all --remote: read no more than this, like 50GB; the rest the next time."
+)
 @json_option
 def command(
     *,
@@ -30,25 +34,51 @@ def command(
     remote: bool,
     second: bool,
     identity: Path | None,
+    budget: str | None,
     as_json: bool,
 ) -> int:
     """Recompute every checksum, test every archive, count the rows inside, and compare with the manifest.
 
-    Exit status 1 if anything is not as it was.
+    It is remembered when each copy in S3 was verified: --all --remote reads what never was, and what was the longest
+    ago, first. What is frozen is not read, and costs nothing of the budget: the store's own checksum is compared.
+    Exit status 1 if anything is not as it was, or is of another database.
     """
+    from desbuquei_backups.operations import said
     from desbuquei_backups.operations.verification import chosen, verify_backup
+    from desbuquei_backups.operations.verify_in_turn import verify_in_turn
 
     if sum([bool(backup_ids), bool(latest), everything]) != 1:
         raise click.UsageError("name backups, or a tier with --latest, or --all")
+    if budget is not None and not (everything and (remote or second)):
+        raise click.UsageError("--budget goes with --all and --remote or --second")
+    most = _bytes(budget) if budget is not None else None
+    turn: Turn | None = None
     with open_site(identity=identity) as opened:
         site, remote = (opened.at_second_place, True) if second else (opened, remote)
         ids = list(backup_ids) or chosen(site, latest=latest, remote=remote)
-        done = [verify_backup(site, backup_id, remote=remote) for backup_id in ids]
+        if remote and everything:
+            turn = verify_in_turn(site, ids, budget=most)
+            done = turn.done
+        else:
+            done = [verify_backup(site, backup_id, remote=remote) for backup_id in ids]
+        said.verified(site, done)
+    whole = all(each.whole for each in done)
     if as_json:
-        print_json({"whole": all(each.whole for each in done), "backups": [_document(each) for each in done]})
+        print_json({"whole": whole, **_of_turn(turn), "backups": [_document(each) for each in done]})
     else:
         _print(done)
-    return int(not all(each.whole for each in done))
+        if turn is not None:
+            _print_turn(turn)
+    return int(not whole or bool(turn is not None and turn.faults))
+
+
+def _bytes(budget: str) -> int:
+    from desbuquei_backups.core.sizes import parse_size
+
+    try:
+        return parse_size(budget)
+    except ValueError as error:
+        raise click.BadParameter(f"{budget!r}: {error}", param_hint="--budget") from None
 
 
 def _print(done: "Sequence[Verified]") -> None:
@@ -76,6 +106,29 @@ def _print(done: "Sequence[Verified]") -> None:
             out.print(f"[yellow]?[/] {backup.backup_id}: {escape(why)}")
         if not backup.whole:
             out.print(f"  [bold]What to do:[/] {_remedy(backup)}", soft_wrap=True)
+
+
+def _print_turn(turn: "Turn") -> None:
+    out = console()
+    left = f"; {turn.left:,} are left for the next time" if turn.left else ""
+    out.print(f"{len(turn.done):,} verified, {shown.size(turn.read_bytes)} read{left}", soft_wrap=True)
+    out.print(f"last verified: {turn.oldest.said()}", soft_wrap=True)
+    for note in turn.notes:
+        out.print(f"note: {note}", style="dim", soft_wrap=True, markup=False)
+    for fault in turn.faults:
+        out.print(f"✗ {fault}", style="red", soft_wrap=True, markup=False)
+
+
+def _of_turn(turn: "Turn | None") -> dict[str, Any]:
+    if turn is None:
+        return {}
+    return {
+        "read_bytes": turn.read_bytes,
+        "left": turn.left,
+        "last_verified": shown.oldest_document(turn.oldest),
+        "faults": list(turn.faults),
+        "notes": list(turn.notes),
+    }
 
 
 def _remedy(backup: "Verified") -> str:

@@ -1,6 +1,7 @@
 """What is said in the chain of evidence, and in which words: one function for each thing that is done to a backup."""
 
 import json
+import os
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -71,11 +72,17 @@ def released(site: Site, backup_id: str, was: str) -> None:
 
 
 def verified(site: Site, done: Sequence[Verified]) -> None:
-    """Say which backups were verified, and what was wrong with them: one entry for all that one command verified."""
+    """Say which backups were verified, and what was wrong with them: one entry for all that one command verified.
+
+    Where there is no backup folder, as where an auditor verifies with nothing but the bucket, nothing is said.
+    """
+    folder = (site.first or site).settings.folder
+    if not done or not os.access(folder, os.W_OK | os.X_OK):
+        return
     backups = [
         {
             "backup_id": each.backup_id,
-            "where": each.where,
+            "where": "second" if site.first is not None else each.where,
             "whole": each.whole,
             **({"faults": [f"{f.name}: {fault}" for f in each.files for fault in f.faults]} if not each.whole else {}),
         }
