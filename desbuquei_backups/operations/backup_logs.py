@@ -30,8 +30,10 @@ def owe(folder: Path, backup_id: str) -> None:
     backup_logs_behind.owe(folder, backup_id)
 
 
-def catch_up(site: Site) -> None:
+def catch_up(site: Site) -> str | None:
     """Tell backup_logs what it has not been told. It is never the truth: if the database is down, it waits.
+
+    Returns why it is behind; None if it is not.
 
     Only what changed is sent. Where that does not explain how many backups table and file have, all is sent, and the
     server finds what differs: nothing is read out of the table but its count.
@@ -51,6 +53,8 @@ def catch_up(site: Site) -> None:
     except Exception as error:  # noqa: BLE001 - no fault of a mirror may fail a backup
         reason = error.what if isinstance(error, BackupError) else f"{type(error).__name__}: {error}".split("\n")[0]
         _LOG.warning("backup_logs is behind, it catches up with the next backup: %s", reason)
+        return reason
+    return None
 
 
 def _catch_up(connection: Connection, folder: Path, behind: Behind) -> tuple[int, int]:

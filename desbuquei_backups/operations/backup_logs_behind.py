@@ -44,6 +44,13 @@ def owe(folder: Path, backup_id: str) -> None:
         _write(folder, Behind({**before.owed, backup_id: time.time_ns()}, before.lines, before.rows))
 
 
+def forget(folder: Path) -> None:
+    """Let all lines be sent the next time; call it under the records' lock, before they change."""
+    path = folder / _FILE
+    with disk.disk_errors(path):
+        path.unlink(missing_ok=True)
+
+
 def sent(folder: Path, told: Behind, *, lines: int, rows: int) -> None:
     """Write down that the table was told all that `told` owed; what changed meanwhile is still owed."""
     with metadata_file.lock(folder):

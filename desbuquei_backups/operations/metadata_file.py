@@ -57,6 +57,37 @@ def find(folder: Path, backup_ids: Collection[str]) -> Found:
     return Found(found, counted)
 
 
+class Index:
+    """Where each backup's line is in the file as it is now, so that 100,000 lines need not be held to look at them."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / FILE
+        self._at: dict[str, int] = {}
+        at = 0
+        for raw in _raw(folder, blank=True):
+            if raw != b"\n":
+                if (told := _id(raw)) is None:
+                    _warn(folder, raw)
+                else:
+                    self._at[told] = at
+            at += len(raw)
+        self._file = self._path.open("rb") if self._at else None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._at)
+
+    def line(self, backup_id: str) -> Line | None:
+        """The backup's line, None if it has none; of two, the later one."""
+        if self._file is None or (at := self._at.get(backup_id)) is None:
+            return None
+        self._file.seek(at)
+        return _parsed(self._file.readline())
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+
+
 def replace(folder: Path, line: Mapping[str, Any]) -> None:
     """Write the line in the place of the backup's old one, or at the end; call it under `lock`.
 
@@ -92,14 +123,14 @@ def lock(folder: Path, name: str = FILE) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _raw(folder: Path) -> Iterator[bytes]:
+def _raw(folder: Path, *, blank: bool = False) -> Iterator[bytes]:
     path = folder / FILE
     with disk.disk_errors(path):
         if not path.exists():
             return
         with path.open("rb", buffering=1 << 20) as file:
             # Split at line feeds alone: JSON leaves other line ends as they are within a name.
-            yield from (raw for raw in file if raw != b"\n")
+            yield from (raw for raw in file if blank or raw != b"\n")
 
 
 def _id(raw: bytes) -> str | None:

@@ -103,6 +103,16 @@ def set_aside(path: Path, reason: str) -> Path:
     return target
 
 
+def keep_aside(path: Path, reason: str) -> Path:
+    """Give a file that is about to be replaced a second name, as `set_aside` does: what it held is not lost."""
+    folder = path.parent / "rejected"
+    with disk_errors(folder):
+        folder.mkdir(mode=0o700, exist_ok=True)
+    target = folder / f"{path.name}.{reason}-{time.time_ns()}"
+    link(path, target)
+    return target
+
+
 @contextmanager
 def lock(
     folder: Path, database: str, *, doing: str, wait_seconds: float, waiting: Callable[[str], None] = lambda _: None

@@ -10,13 +10,18 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from desbuquei_backups.core.errors import ConfigurationError, Frozen, NotFound
-from desbuquei_backups.core.thawing import LONGEST, Speed
+from desbuquei_backups.core.slots import Slot
+from desbuquei_backups.core.thawing import LONGEST, Speed, State
 from desbuquei_backups.core.tiers import StorageClass
+from desbuquei_backups.operations import inventory, records, thaws
+from desbuquei_backups.operations.catalog_rebuild import rebuild
 from desbuquei_backups.operations.copies import Place, find_copy
 from desbuquei_backups.operations.seal import seal
 from desbuquei_backups.operations.settings import S3_URL
 from desbuquei_backups.operations.site import Site
-from desbuquei_backups.operations.thaw import State, thaw
+from desbuquei_backups.operations.status import status
+from desbuquei_backups.operations.thaw import thaw
+from desbuquei_backups.storage.archives import Archive
 from desbuquei_backups.storage.catalog import key_of
 from desbuquei_backups_tests.operations.tiers import QUARTERLY, fill
 
@@ -67,6 +72,7 @@ def site(make_site, source_url, glacier) -> Site:
         Key=f"backups/quarterly/{QUARTERLY.backup_id}.manifest.json",
         Body=manifest.to_bytes(),
     )
+    records.change(site, QUARTERLY.backup_id, s3_uri="s3://vault/x", storage_class="DEEP_ARCHIVE")
     return site
 
 
@@ -119,3 +125,56 @@ def test_a_thaw_that_somebody_else_asked_for_is_known_without_its_hour(site) -> 
 def test_every_frozen_class_says_how_long_it_takes() -> None:
     assert LONGEST.keys() == {each for each in StorageClass if each.frozen}
     assert all(Speed.STANDARD in speeds for speeds in LONGEST.values())
+
+
+def thaws_said(site: Site) -> dict[str, tuple[str | None, object]]:
+    """State and hour of what is listed as thawing or thawed, by the store, by the records, and in the status."""
+    listings = {"remote": inventory.remote(site), "local": inventory.local(site)}
+    found: dict[str, tuple[str | None, object]] = {}
+    for name, listing in listings.items():
+        for each in listing.held:
+            if each.thaw is not None:
+                found[name] = each.thaw.state.value, each.thaw.readable_by
+    for thaw_ in status(site).thaws:
+        found["status"] = thaw_.state.value, thaw_.readable_by
+    return found
+
+
+def test_list_and_status_say_how_far_a_thaw_is(site, clock, make_site, tmp_path) -> None:
+    assert thaws_said(site) == {}
+    assert [str(each.thaw) for each in status(site).recoveries] == ["12:00:00"]
+    by = ask(site).readable_by
+    # moto's thaw is done when it was looked at often enough: the store's clock is not ours.
+    assert thaws_said(site) == dict.fromkeys(("remote", "local", "status"), ("thawing", by))
+    clock.pass_by(hours=5)
+    elsewhere = make_site(None, urls=site.settings.urls, aws=site.settings.aws, folder=tmp_path / "new")
+    while (found := thaws_said(elsewhere))["status"][0] == "thawing":
+        assert found["status"] == ("thawing", by)
+    assert found == {"remote": ("thawed", None), "status": ("thawed", None)}
+    assert [each.thaw for each in status(site).recoveries] == [timedelta()]
+    # What was asked for from here is known by the clock alone, even where S3 does not answer.
+    assert thaws_said(site)["local"] == ("thawing", by)
+    clock.pass_by(hours=8)
+    assert thaws_said(site)["local"] == ("thawed", by)
+    clock.pass_by(days=8)
+    assert "local" not in thaws_said(site)
+
+
+def test_the_store_is_asked_for_the_thaws_that_were_asked_for_and_for_no_other_backup(site, monkeypatch) -> None:
+    ask(site)
+    archives = [
+        Archive(Slot("quarterly", QUARTERLY.due), thaws=["quarterly/x.thaw-20200101T000000Z.json"]),
+        Archive(Slot("quarterly", QUARTERLY.due), thaws=["quarterly/x.thaw-odd.json"]),
+        *(Archive(Slot("hourly", QUARTERLY.due + timedelta(hours=hour))) for hour in range(100)),
+    ]
+    monkeypatch.setattr(type(site.bucket), "head", None)
+    assert thaws.under_way(site, archives) == {}
+
+
+def test_the_record_made_again_knows_of_the_thaw(site, make_site, tmp_path) -> None:
+    by = ask(site).readable_by
+    new = make_site(None, urls=site.settings.urls, aws=site.settings.aws, folder=tmp_path / "new")
+    rebuild(new)
+    (held,) = inventory.local(new).held
+    assert held.thaw is not None
+    assert (held.thaw.state, held.thaw.readable_by, held.storage_class) == (State.THAWING, by, "DEEP_ARCHIVE")
