@@ -4,6 +4,7 @@ import http.client
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from email.utils import format_datetime, parsedate_to_datetime
@@ -15,6 +16,7 @@ _BUSY = (
     b'<?xml version="1.0"?><Error><Code>ServiceUnavailable</Code><Message>Please reduce your request rate.'
     b"</Message></Error>"
 )
+_BROKEN = b'<?xml version="1.0"?><Error><Code>InternalError</Code><Message>We are to blame.</Message></Error>'
 _DENIED = b'<?xml version="1.0"?><Error><Code>AccessDenied</Code><Message>Access Denied.</Message></Error>'
 _HOP = {"connection", "transfer-encoding", "keep-alive", "content-length"}
 Matches = Callable[[str, str], bool]
@@ -27,6 +29,11 @@ def anything(method: str, path: str) -> bool:
 def parts(method: str, path: str) -> bool:
     """The parts of multipart uploads."""
     return method == "PUT" and "partNumber=" in path
+
+
+def creations(method: str, path: str) -> bool:
+    """The beginnings of multipart uploads."""
+    return method == "POST" and "uploads" in urlsplit(path).query
 
 
 def completions(method: str, path: str) -> bool:
@@ -43,7 +50,7 @@ class _Fault:
 
 @dataclass
 class FaultyStore:
-    """Forwards to the store at `to`; `busy`, `cut` and `before` say which requests fare otherwise, and how often."""
+    """Forwards to the store at `to`; its methods say which requests fare otherwise, and how often."""
 
     to: str
     requests: list[tuple[str, str]] = field(default_factory=list)
@@ -54,6 +61,10 @@ class FaultyStore:
     def busy(self, matches: Matches = anything, *, times: float = float("inf")) -> None:
         """Answer 503."""
         self._faults.append(_Fault(matches, times, lambda handler: handler.answer(503, _BUSY)))
+
+    def fail(self, matches: Matches = anything, *, times: float = float("inf")) -> None:
+        """Answer 500."""
+        self._faults.append(_Fault(matches, times, lambda handler: handler.answer(500, _BROKEN)))
 
     def refuse(self, matches: Matches = anything, *, times: float = float("inf")) -> None:
         """Answer 403, as to credentials that may not do that."""
@@ -76,6 +87,51 @@ class FaultyStore:
             handler.forward()
 
         self._faults.append(_Fault(matches, times, instead))
+
+    def stall(self, matches: Matches = anything, *, half: bool = False, times: float = float("inf")) -> None:
+        """Be slower than anybody waits: no answer, or one that stops half-way, until the other end has gone."""
+
+        def instead(handler: "_Handler") -> None:
+            if half:
+                handler.half = True
+                handler.forward()
+                handler.wfile.flush()
+            handler.connection.settimeout(1)
+            with suppress(OSError):
+                handler.connection.recv(1)
+            handler.hang_up()
+
+        self._faults.append(_Fault(matches, times, instead))
+
+    def truncate(self, matches: Matches = anything, *, times: float = float("inf")) -> None:
+        """Let the store have only half of what is sent to it, as if that were all."""
+
+        def instead(handler: "_Handler") -> None:
+            handler.body = handler.body[: len(handler.body) // 2]
+            del handler.headers["Content-Length"]
+            handler.headers["Content-Length"] = str(len(handler.body))
+            handler.forward()
+
+        self._faults.append(_Fault(matches, times, instead))
+
+    def instead(self, matches: Matches, do: Callable[[], None]) -> None:
+        """Do something instead of forwarding the first such request, which has no answer."""
+
+        def instead(handler: "_Handler") -> None:
+            do()
+            handler.hang_up()
+
+        self._faults.append(_Fault(matches, 1, instead))
+
+    def after(self, matches: Matches, do: Callable[[], None]) -> None:
+        """Do something when the store has done the first such request, whose answer is lost."""
+
+        def instead(handler: "_Handler") -> None:
+            handler.answer = lambda *_, **__: do()  # type: ignore[method-assign]
+            handler.forward()
+            handler.hang_up()
+
+        self._faults.append(_Fault(matches, 1, instead))
 
     def before(self, matches: Matches, do: Callable[[], None]) -> None:
         """Do something before the first such request is forwarded."""

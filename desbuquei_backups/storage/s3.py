@@ -171,7 +171,10 @@ class Bucket:
         record: Record | None = None,
     ) -> StoredObject:
         if (there := self.head(key)) is not None:
-            return self._equal_or_refused(there, sha256, size, checksum)
+            there = self._equal_or_refused(there, sha256, size, checksum)
+            if record is not None:
+                record.forget()  # of a run that was killed between making the object and forgetting how
+            return there
         upload = Upload(
             self.client,
             self.name,

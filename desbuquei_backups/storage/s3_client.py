@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 _ATTEMPTS = "AWS_MAX_ATTEMPTS"
+_READ_TIMEOUT = 120  # seconds without a byte
 
 
 def make_client(environment: Mapping[str, str], *, connections: int) -> "S3Client":
@@ -25,7 +26,7 @@ def make_client(environment: Mapping[str, str], *, connections: int) -> "S3Clien
 
     config = Config(
         connect_timeout=10,
-        read_timeout=120,
+        read_timeout=_READ_TIMEOUT,
         retries={"mode": "standard", "total_max_attempts": _attempts()},
         # Every part carries its own SHA-256; hashing it again for the signature would halve the rate.
         s3={"payload_signing_enabled": False},

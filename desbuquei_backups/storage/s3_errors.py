@@ -92,7 +92,7 @@ def _answered(error: Any, doing: str) -> BackupError:
     text = f"{doing}: {code} {details.get('Message', '')}".strip()
     if code in ("404", "NoSuchKey", "NotFound"):
         return NotFound(text, remedy="`desbuquei list --remote` shows what is there")
-    if code == "PreconditionFailed":
+    if code == "PreconditionFailed" or status == 412:  # an answer that was cut short bears no code
         return Taken(text, remedy="another run stored it first; run again to compare")
     if code == "NoSuchUpload":
         return UploadGone(
