@@ -28,7 +28,7 @@ from desbuquei_backups.storage.s3 import Bucket
 HOURLIES = 100_000
 _WITH_DUMP = 1_000  # so many have a whole manifest and a dump on disk
 _LINKED = 10_000  # so many older manifests share one file, of which no file system takes too many names
-_COMMANDS = {"list": ["list"], "list --json": ["list", "--json"], "status": ["status"]}
+_COMMANDS = [["list"], ["list", "--json"], ["status"], ["prune", "--dry-run"]]
 _DAGSTER, _LOCATION = "import dagster", "from desbuquei_backups.definitions import defs; defs()"
 
 
@@ -43,11 +43,11 @@ class Ran:
 def measured(place: Place, *, times: int = 3, loads: int = 5) -> dict[str, Any]:
     """Each command's processes; and in turn fresh ones that import Dagster alone, and that load the code location."""
     with _catalog(place) as environment:
-        commands: dict[str, list[Ran]] = {name: [] for name in _COMMANDS}
+        commands: dict[str, list[Ran]] = {" ".join(command): [] for command in _COMMANDS}
         for _ in range(times):
-            for name, arguments in _COMMANDS.items():
+            for command in _COMMANDS:
                 desbuquei = str(Path(sys.executable).with_name("desbuquei"))
-                commands[name].append(_run([desbuquei, *arguments], environment, may_end=(0, 1)))
+                commands[" ".join(command)].append(_run([desbuquei, *command], environment, may_end=(0, 1)))
         imports: dict[str, list[Ran]] = {_DAGSTER: [], _LOCATION: []}
         for _ in range(loads):
             for program, runs in imports.items():

