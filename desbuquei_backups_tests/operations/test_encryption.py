@@ -169,6 +169,7 @@ def test_with_another_key_an_unchanged_hour_is_dumped_again(host, shop, clock, t
     assert manifest.recipients == list(rotated.settings.age_recipients)
 
 
+@pytest.mark.usefixtures("same_time")
 def test_encrypted_files_are_listed_verified_again_and_pruned_like_others(host, shop, slot, clock) -> None:
     taken(host, slot)
     assert inventory.local(host).held[0].on_disk is True
