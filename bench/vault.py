@@ -20,7 +20,7 @@ from bench.transfers import DOWN, OURS, PROGRAMS, RAW, UP, WAYS, program, progra
 _MIB = 1024 * 1024
 LARGE, SMALL = 1024 * _MIB, 100 * _MIB
 _MEMORY = Path("/dev/shm")  # noqa: S108 - a file system, in which a folder of our own is made
-_SPARE = 4  # times the large file that must be free, there and on the disk
+_SPARE = 4  # times the large file that must be free there
 
 
 def measured(place: Place, *, rounds: int = 3) -> dict[str, Any]:

@@ -14,11 +14,12 @@ if TYPE_CHECKING:
 
 RANGE = 16 * 1024 * 1024  # a request costs its sender 2 ms of a processor: half of it with half as many
 AHEAD = 3
+_PIECE = 1024 * 1024
 _TRIES = 4
 
 
 def read_ranges(client: "S3Client", bucket: str, key: str) -> Iterator[bytes]:
-    """The bytes of an object, a range at a time; AHEAD + 1 of them are held, besides the one that was given last.
+    """The bytes of an object, by pieces; AHEAD + 1 ranges of it are held, in buffers that are used again and again.
 
     NotFound if there is none; IntegrityError if it is replaced or deleted meanwhile; StoreUnreachable if a range breaks
     off again and again.
@@ -29,22 +30,24 @@ def read_ranges(client: "S3Client", bucket: str, key: str) -> Iterator[bytes]:
     except NoSuchRange:  # of nothing, nothing
         return
     size = int(str(answer.get("ContentRange", f"/{answer['ContentLength']}")).rpartition("/")[2])
-    # Its body comes while others are asked for already.
-    first = {0: answer}
+    first = {0: answer}  # its body comes while others are asked for already
 
-    def read(start: int) -> bytes:
-        length = min(RANGE, size - start)
-        return _range(client, bucket, key, start, length, answer["ETag"], first.pop(start, None))
+    def read(start: int, buffer: bytearray) -> memoryview:
+        into = memoryview(buffer)[: min(RANGE, size - start)]
+        _read(client, bucket, key, start, into, answer["ETag"], first.pop(start, None))
+        return into
 
     with ThreadPoolExecutor(AHEAD) as pool:
-        waiting: deque[Future[bytes]] = deque()
+        waiting: deque[Future[memoryview]] = deque()
+        spare: list[bytearray] = []
         try:
             for start in range(0, size, RANGE):
-                waiting.append(pool.submit(read, start))
+                buffer = spare.pop() if spare else bytearray(min(RANGE, size))
+                waiting.append(pool.submit(read, start, buffer))
                 if len(waiting) > AHEAD:
-                    yield waiting.popleft().result()
+                    yield from _pieces(waiting.popleft().result(), spare)
             while waiting:
-                yield waiting.popleft().result()
+                yield from _pieces(waiting.popleft().result(), spare)
         except (Taken, NotFound):
             raise IntegrityError(
                 f"{uri} was replaced or deleted while it was read",
@@ -55,6 +58,15 @@ def read_ranges(client: "S3Client", bucket: str, key: str) -> Iterator[bytes]:
                 each.cancel()
 
 
+def _pieces(filled: memoryview, spare: list[bytearray]) -> Iterator[bytes]:
+    """Copies of what was read, for whoever takes them may keep them; then the buffer is free for another range."""
+    for at in range(0, len(filled), _PIECE):
+        yield bytes(filled[at : at + _PIECE])
+    buffer = filled.obj
+    assert isinstance(buffer, bytearray)
+    spare.append(buffer)
+
+
 def _asked(client: "S3Client", bucket: str, key: str, start: int, etag: str | None) -> Any:
     """The store's answer, whose body is yet to come; Taken if the object has another ETag by now."""
     given: Any = {"IfMatch": etag} if etag is not None else {}
@@ -62,14 +74,17 @@ def _asked(client: "S3Client", bucket: str, key: str, start: int, etag: str | No
         return client.get_object(Bucket=bucket, Key=key, Range=f"bytes={start}-{start + RANGE - 1}", **given)
 
 
-def _range(client: "S3Client", bucket: str, key: str, start: int, length: int, etag: str, answer: Any) -> bytes:
-    """One range, from the body of `answer` if that is there already, and else, or if it breaks off, from new ones."""
+def _read(client: "S3Client", bucket: str, key: str, start: int, into: memoryview, etag: str, answer: Any) -> None:
+    """Fill `into` from the body of `answer` if that is there already, and else, or if it breaks off, from new ones."""
     doing = f"reading s3://{bucket}/{key}"
     for _ in range(_TRIES):
         answer = answer or _asked(client, bucket, key, start, etag)
         with suppress(StoreUnreachable), store_errors(doing), answer["Body"] as body:
-            content: bytes = body.read()
-            if len(content) == length:
-                return content
+            at = 0
+            while piece := body.read(min(_PIECE, len(into) - at)):
+                into[at : at + len(piece)] = piece
+                at += len(piece)
+            if at == len(into) and not body.read(1):  # a store that knows no ranges sends more
+                return
         answer = None
     raise StoreUnreachable(f"{doing}: it broke off {_TRIES} times", remedy="see that the store answers; run again")

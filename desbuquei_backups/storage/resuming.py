@@ -68,7 +68,7 @@ def parts_there(client: "S3Client", where: Mapping[str, Any]) -> dict[int, dict[
     return found
 
 
-def is_part(there: Mapping[str, Any] | None, data: bytes, digest: bytes) -> bool:
+def is_part(there: Mapping[str, Any] | None, data: bytearray, digest: bytes) -> bool:
     """Whether what the store has is `data`, whose SHA-256 is `digest`: by its SHA-256, else by its MD5.
 
     Not every store lists the SHA-256; where the ETag is no MD5 either, as with SSE-KMS, the part is sent again.

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from functools import partial
+from io import FileIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -106,13 +107,20 @@ class Upload:
         step = part_size(size)
         whole = hashlib.sha256()
         with disk_errors(path), path.open("rb", buffering=0) as file:
+            # A part's buffer is free for another one when the part is there: `_make` draws none before.
+            spare: list[bytearray] = []
+
+            def send(number: int, data: bytearray) -> _Part:
+                done = self._part(number, data, progress)
+                spare.append(data)
+                return done
 
             def parts() -> Iterable[Callable[[], _Part]]:
                 number = 0
-                while (data := _read_part(file, step)) or number == 0:
+                while (data := _read_part(file, spare.pop() if spare else bytearray(min(step, size)))) or number == 0:
                     number += 1
                     whole.update(data)
-                    yield partial(self._part, number, data, progress)
+                    yield partial(send, number, data)
 
             self._make(parts())
         if whole.hexdigest() != self._sha256:
@@ -197,22 +205,25 @@ class Upload:
             if self._record is not None:
                 self._record.forget()
 
-    def _part(self, number: int, data: bytes, progress: Callable[[int], None]) -> _Part:
+    def _part(self, number: int, data: bytearray, progress: Callable[[int], None]) -> _Part:
         raw = hashlib.sha256(data).digest()
         digest = encoded(raw)
         if (there := self._there.get(number)) is not None and is_part(there, data, raw):
             progress(len(data))
             return {"PartNumber": number, "ETag": there["ETag"], "ChecksumSHA256": digest}
         self._throttle.take(len(data))
+        body: Any = data  # its stubs know no bytearray
         with store_errors(self._doing):
-            answer = self._client.upload_part(**self._where, PartNumber=number, Body=data, ChecksumSHA256=digest)
+            answer = self._client.upload_part(**self._where, PartNumber=number, Body=body, ChecksumSHA256=digest)
         progress(len(data))
         return {"PartNumber": number, "ETag": answer["ETag"], "ChecksumSHA256": digest}
 
 
-def _read_part(file: Any, size: int) -> bytes:
-    pieces, wanted = [], size
-    while wanted and (piece := file.read(wanted)):
-        pieces.append(piece)
-        wanted -= len(piece)
-    return b"".join(pieces)
+def _read_part(file: FileIO, buffer: bytearray) -> bytearray:
+    """Fill the buffer from the file; shorter at its end."""
+    view, filled = memoryview(buffer), 0
+    while count := file.readinto(view[filled:]):
+        filled += count
+    view.release()
+    del buffer[filled:]
+    return buffer
