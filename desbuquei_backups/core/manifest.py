@@ -26,6 +26,20 @@ class Role(StrEnum):
     DUMP = "dump"
     GLOBALS = "globals"
     DATABASE = "database"
+    BASE = "base"
+    TABLESPACE = "tablespace"
+    BASE_MANIFEST = "base_manifest"
+    CONFIGURATION = "configuration"
+
+    @property
+    def large(self) -> bool:
+        """Whether a file of this kind grows with the database: it is kept in its tier's storage class."""
+        return self in (Role.DUMP, Role.BASE, Role.TABLESPACE)
+
+    @property
+    def physical(self) -> bool:
+        """Whether it belongs to a base backup."""
+        return self in (Role.BASE, Role.TABLESPACE, Role.BASE_MANIFEST, Role.CONFIGURATION)
 
 
 class DecryptedFacts(_Frozen):
@@ -147,12 +161,38 @@ class Mark(_Frozen):
     statistics_since: AwareDatetime | None
 
 
+class Tablespace(_Frozen):
+    """A tablespace of a cluster. `file` has what is in it; `location` is where it was, empty if within the cluster."""
+
+    oid: int
+    name: str
+    location: str
+    file: str
+
+
+class BaseFacts(_Frozen):
+    """A physical base backup: the WAL that makes it consistent, on which timeline, and when it was (aware UTC).
+
+    `size` is bytes of the cluster that it unpacks to. `tool` is the version of pg_basebackup.
+    """
+
+    timeline: int
+    start_lsn: str
+    stop_lsn: str
+    stopped_at: AwareDatetime
+    size: int
+    duration_seconds: float
+    tool: str
+    tablespaces: Sequence[Tablespace] = ()
+
+
 class Manifest(_Frozen):
     """A backup. Written once, when its files were read back and found whole.
 
     `copy_of`: its files are a copy of that backup's, taken at the same instant. `same_as`: nothing had changed since
     that backup, whose files stand for its own. `operator` and `reason`: who asked for it, and why. `recipients`: the
-    age public keys that its files are encrypted to; any one's identity opens them.
+    age public keys that its files are encrypted to; any one's identity opens them. `base`: the physical base backup
+    that was taken beside the dump.
     """
 
     schema_version: Literal[1] = SCHEMA_VERSION
@@ -178,6 +218,7 @@ class Manifest(_Frozen):
     same_as: str | None = None
     mark: Mark | None = None
     recipients: Sequence[str] = ()
+    base: BaseFacts | None = None
     operator: str | None = None
     reason: str | None = None
     sealed_at: AwareDatetime | None = None
@@ -189,6 +230,11 @@ class Manifest(_Frozen):
 
     def file(self, role: Role) -> FileFacts:
         return next(file for file in self.files if file.role is role)
+
+    @property
+    def logical(self) -> list[FileFacts]:
+        """The files of the dump, without those of a base backup beside it."""
+        return [file for file in self.files if not file.role.physical]
 
     @property
     def origin(self) -> str | None:
@@ -208,7 +254,7 @@ class Manifest(_Frozen):
     def standing_for(self, backup_id: str, tier: str, **changed: object) -> "Manifest":
         """The draft of another backup that holds this one's dump: nobody asked for it, and it is not sealed yet."""
         again = {"duration_seconds": 0.0, "stage_seconds": {}, "operator": None, "reason": None}
-        unsealed = {"sealed_at": None, "previous_manifest_sha256": None}
+        unsealed = {"sealed_at": None, "previous_manifest_sha256": None, "files": self.logical, "base": None}
         return self.model_copy(update={"backup_id": backup_id, "tier": tier, **again, **unsealed, **changed})
 
     def sealed(self, now: datetime, previous: bytes | None) -> "Manifest":

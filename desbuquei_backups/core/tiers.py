@@ -108,6 +108,7 @@ class Tier(BaseModel):
     on_demand: bool = False
     cron: Annotated[Cron | None, Field(validate_default=True)] = None
     takes: Takes = Takes.FULL
+    base_backup: bool = False
     kept_on_disk: Retention | None = None
     kept_in_s3: Retention
     kept_in_second_place: Retention | None = None
@@ -128,6 +129,13 @@ class Tier(BaseModel):
         if takes is Takes.INCREMENTAL and info.data.get("on_demand"):
             raise ValueError("a tier that is filled on demand takes a full backup")
         return takes
+
+    @field_validator("base_backup")
+    @classmethod
+    def _bases_are_full(cls, base_backup: bool, info: ValidationInfo) -> bool:
+        if base_backup and info.data.get("takes") is Takes.INCREMENTAL:
+            raise ValueError("a base backup is taken beside a full backup")
+        return base_backup
 
     @field_validator("never_fewer_than")
     @classmethod

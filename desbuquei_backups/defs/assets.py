@@ -28,6 +28,20 @@ no dump for it, the slot is left out, and the check says what that costs.
 """
 
 
+_BASE = """
+A physical copy of the whole cluster beside the dump, with the WAL that makes it consistent: the fast way back, and what
+point-in-time recovery begins from. pg_verifybackup compares every file of it, unpacked.
+
+Where the server allows no replication there is none, which is said. One that fails keeps no dump from being archived.
+"""
+_MANIFEST = """
+What the backup is made of and holds: every file's checksums, every table's count and fingerprint.
+
+Written when every file was read back from disk and found to be what was written; linked to the manifest before.
+"""
+_RETRIES = 2
+
+
 class AskedFor(dg.Config):
     """Who asks for this backup, and why; both are kept in its manifest and its records."""
 
@@ -61,7 +75,7 @@ def tier_assets(
         "partitions_def": slots,
         "owners": OWNERS,
         # Only what may pass by itself is tried again: permanent errors raise Failure(allow_retries=False).
-        "retry_policy": dg.RetryPolicy(max_retries=2, delay=retry_delay, backoff=dg.Backoff.EXPONENTIAL),
+        "retry_policy": dg.RetryPolicy(max_retries=_RETRIES, delay=retry_delay, backoff=dg.Backoff.EXPONENTIAL),
     }
 
     def specs(asset: str, *names: str, blocking: bool) -> list[dg.AssetCheckSpec]:
@@ -119,13 +133,40 @@ def tier_assets(
         def dump(context: dg.AssetExecutionContext, backups: Backups) -> steps.Steps:
             yield from steps.dump(context, backups, tier, None)
 
-    @dg.asset(**common, deps=[[database, tier, "dump"]], kinds={"json"})
-    def checksum_manifest(context: dg.AssetExecutionContext, backups: Backups) -> dg.MaterializeResult[None]:
-        """What the backup is made of and holds: every file's checksums, every table's count and fingerprint.
+    if policy.tier(tier).base_backup:
+        with_base = [
+            dg.AssetSpec(
+                [database, tier, name],
+                deps=[[database, tier, each] for each in before],
+                description=text.strip(),
+                skippable=skippable,
+                kinds=kinds,
+                owners=OWNERS,
+                group_name=tier,
+                partitions_def=slots,
+            )
+            for name, before, text, skippable, kinds in (
+                ("base_backup", ["dump"], _BASE, True, {"postgres"}),
+                ("checksum_manifest", ["dump", "base_backup"], _MANIFEST, False, {"json"}),
+            )
+        ]
 
-        Written when every file was read back from disk and found to be what was written; linked to the manifest before.
-        """
-        return steps.checksum_manifest(context, backups, tier)
+        @dg.multi_asset(
+            name=f"{database}__{tier}__base_backup_and_manifest",
+            specs=with_base,
+            check_specs=specs("base_backup", checks.BASE_BACKUP_VERIFIES, blocking=False),
+            can_subset=True,
+            retry_policy=common["retry_policy"],
+        )
+        def checksum_manifest(context: dg.AssetExecutionContext, backups: Backups) -> steps.Steps:
+            yield from steps.base_backup_and_manifest(
+                context, backups, tier, with_base[0].key, with_base[1].key, tries=_RETRIES
+            )
+    else:
+
+        @dg.asset(**common, deps=[[database, tier, "dump"]], kinds={"json"}, description=_MANIFEST.strip())
+        def checksum_manifest(context: dg.AssetExecutionContext, backups: Backups) -> dg.MaterializeResult[None]:
+            return steps.checksum_manifest(context, backups, tier)
 
     @dg.asset(
         **common,

@@ -59,12 +59,16 @@ def outcome(events: Sequence[dg.DagsterEvent], run_id: str, slot: Slot) -> Outco
     errors: dict[str, str] = {}
     seconds: dict[str, float] = {}
     metadata: dict[str, dict[str, Any]] = {}
+    made_by: dict[str, str] = {}
     success = False
     for event in events:
         kind, step = event.event_type, event.step_key or ""
         if kind is DagsterEventType.ASSET_MATERIALIZATION:
             made = event.step_materialization_data.materialization
-            metadata[step] = {name: _plain(value) for name, value in made.metadata.items()}
+            # By the asset: one step may make two.
+            asset = made.asset_key.path[-1]
+            metadata[asset] = {name: _plain(value) for name, value in made.metadata.items()}
+            made_by[asset] = step
         elif kind is DagsterEventType.ASSET_CHECK_EVALUATION:
             judged = event.asset_check_evaluation_data
             key = (judged.asset_key.path[-1], judged.check_name)
@@ -82,7 +86,7 @@ def outcome(events: Sequence[dg.DagsterEvent], run_id: str, slot: Slot) -> Outco
             success = True
         elif kind is DagsterEventType.RUN_FAILURE and not errors:
             errors[""] = event.message or "the run failed"
-    steps = [Step(_asset(step), seconds.get(step, 0.0), found) for step, found in metadata.items()]
+    steps = [Step(asset, seconds.get(made_by[asset], 0.0), found) for asset, found in metadata.items()]
     return Outcome(run_id, slot, success, steps, list(checks.values()), list(errors.values()))
 
 
@@ -91,10 +95,6 @@ def _differences(metadata: Mapping[str, dg.MetadataValue]) -> tuple[str, ...]:
     compared = metadata.get("compared")
     rows = [record.data for record in compared.records] if isinstance(compared, dg.TableMetadataValue) else []
     return tuple(f"{row['what']}: {row['why']}" for row in rows if row["verdict"] == Verdict.DIFFERS.value)
-
-
-def _asset(step_key: str) -> str:
-    return step_key.rsplit("__", 1)[-1]
 
 
 def _reason(event: dg.DagsterEvent) -> str:

@@ -7,9 +7,10 @@ from typing import Any
 import dagster as dg
 
 from desbuquei_backups.core.comparison import Finding, Verdict
-from desbuquei_backups.core.manifest import Manifest, manifest_name
+from desbuquei_backups.core.manifest import Manifest, Role, manifest_name
 from desbuquei_backups.operations.anchoring import Anchored
 from desbuquei_backups.operations.archive import Archived
+from desbuquei_backups.operations.base_backup import BaseTaken
 from desbuquei_backups.operations.chain_audit import Audited
 from desbuquei_backups.operations.copies import Place
 from desbuquei_backups.operations.equal_copy import Proof
@@ -50,9 +51,10 @@ def check_result(
     )
 
 
-def failed_check(name: str, why: str) -> dg.AssetCheckResult:
+def failed_check(name: str, why: str, asset: dg.AssetKey | None = None) -> dg.AssetCheckResult:
     """A check whose operation failed before it could be judged: it is not true."""
     return dg.AssetCheckResult(
+        asset_key=asset,
         check_name=name,
         passed=False,
         severity=dg.AssetCheckSeverity.ERROR,
@@ -69,6 +71,18 @@ def skipped_check(name: str, why: str) -> dg.AssetCheckResult:
         severity=dg.AssetCheckSeverity.WARN,
         description=f"nothing to judge: {_short(why, keep_lines=True)}",
         metadata={"left out": why},
+    )
+
+
+def not_applicable_check(name: str, why: str, asset: dg.AssetKey | None = None) -> dg.AssetCheckResult:
+    """A check of what the server does not allow: neither green nor red."""
+    return dg.AssetCheckResult(
+        asset_key=asset,
+        check_name=name,
+        passed=False,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"not applicable: {_short(why, keep_lines=True)}",
+        metadata={"not applicable": why},
     )
 
 
@@ -139,6 +153,25 @@ def _provenance(manifest: Manifest) -> Mapping[str, Any]:
         "reason": manifest.reason,
     }
     return {name: value for name, value in found.items() if value is not None}
+
+
+def base_metadata(taken: BaseTaken, folder: Path) -> Mapping[str, Any]:
+    """Where the base backup is, and from which moment on the cluster can be recovered with it."""
+    manifest, base = taken.manifest, taken.manifest.base
+    assert base is not None
+    file = manifest.file(Role.BASE)
+    return {
+        "backup id": manifest.backup_id,
+        "file": dg.MetadataValue.path(str(folder / file.name)),
+        "size (bytes)": file.size,
+        "unpacked (bytes)": base.size,
+        "rate (MB/s unpacked)": round(base.size / base.duration_seconds / 1e6, 1) if base.duration_seconds else 0.0,
+        "seconds": base.duration_seconds,
+        "whole at": dg.MetadataValue.timestamp(base.stopped_at.timestamp()),
+        "WAL": f"timeline {base.timeline}, {base.start_lsn} to {base.stop_lsn}, inside the file",
+        "pg_basebackup": base.tool,
+        "reused": taken.reused,
+    }
 
 
 def manifest_metadata(sealed: Sealed, folder: Path) -> Mapping[str, Any]:

@@ -7,14 +7,17 @@ import dagster as dg
 from dagster._core.errors import DagsterExecutionInterruptedError
 
 from desbuquei_backups.core.errors import BackupError, IdentityError
+from desbuquei_backups.core.manifest import Role
 from desbuquei_backups.core.slots import Slot
 from desbuquei_backups.core.tiers import Takes
 from desbuquei_backups.defs.rendering import (
     archive_metadata,
+    base_metadata,
     check_result,
     dump_metadata,
     failed_check,
     manifest_metadata,
+    not_applicable_check,
     proof_metadata,
     skipped_check,
 )
@@ -22,6 +25,7 @@ from desbuquei_backups.defs.resources import Backups
 from desbuquei_backups.operations import said, verify
 from desbuquei_backups.operations.archive import Archived, archive
 from desbuquei_backups.operations.asked import Asked
+from desbuquei_backups.operations.base_backup import NotApplicable, take_base_backup
 from desbuquei_backups.operations.dump import Skipped, take_dump
 from desbuquei_backups.operations.egress import price
 from desbuquei_backups.operations.restored_copy import prove
@@ -99,10 +103,53 @@ def _untrue(site: Site, slot: Slot, step: str, error: BackupError, *names: str) 
 def checksum_manifest(context: dg.AssetExecutionContext, backups: Backups, tier: str) -> dg.MaterializeResult[None]:
     """Seal the dump."""
     with opened(context, backups, tier) as (site, slot):
-        sealed = seal(site, slot)
-        return dg.MaterializeResult(
-            data_version=dg.DataVersion(sealed.sha256), metadata=manifest_metadata(sealed, site.settings.folder)
-        )
+        return _sealed(site, slot)
+
+
+def base_backup_and_manifest(
+    context: dg.AssetExecutionContext, backups: Backups, tier: str, base: dg.AssetKey, manifest: dg.AssetKey, tries: int
+) -> Steps:
+    """Take a base backup beside the dump if it is asked for, and seal what there is.
+
+    A base backup that fails, after so many tries if it may pass by itself, keeps no dump from being sealed and
+    archived: its check says that it is not there.
+    """
+    asked = context.selected_asset_keys
+    with opened(context, backups, tier) as (site, slot):
+        if base in asked:
+            try:
+                yield from _base_backup(context, site, slot, base)
+            except BackupError as error:
+                if manifest not in asked or (not error.permanent and context.retry_number < tries):
+                    raise failure(error) from None
+                context.log.error(str(error))
+                said.checks(site, slot.backup_id, "base_backup", [of_error(checks.BASE_BACKUP_VERIFIES, error.what)])
+                yield failed_check(checks.BASE_BACKUP_VERIFIES, error.what, base)
+        if manifest in asked:
+            yield _sealed(site, slot, manifest)
+
+
+def _base_backup(context: dg.AssetExecutionContext, site: Site, slot: Slot, key: dg.AssetKey) -> Steps:
+    taken = take_base_backup(site, slot)
+    if isinstance(taken, NotApplicable):
+        context.log.warning(f"{slot.backup_id}: no base backup: {taken.why}")
+        yield not_applicable_check(checks.BASE_BACKUP_VERIFIES, taken.why, key)
+        return
+    yield dg.MaterializeResult(
+        asset_key=key,
+        data_version=dg.DataVersion(taken.manifest.file(Role.BASE).sha256),
+        metadata=base_metadata(taken, site.settings.folder),
+        check_results=_said(site, slot, "base_backup", checks.base_backup_verifies(taken)),
+    )
+
+
+def _sealed(site: Site, slot: Slot, key: dg.AssetKey | None = None) -> dg.MaterializeResult[None]:
+    sealed = seal(site, slot)
+    return dg.MaterializeResult(
+        asset_key=key,
+        data_version=dg.DataVersion(sealed.sha256),
+        metadata=manifest_metadata(sealed, site.settings.folder),
+    )
 
 
 def s3_archive(context: dg.AssetExecutionContext, backups: Backups, tier: str) -> Steps:

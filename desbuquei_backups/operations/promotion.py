@@ -53,12 +53,12 @@ def _draft(taken: Manifest, slot: Slot) -> Manifest:
     def renamed(file: FileFacts) -> FileFacts:
         return file.model_copy(update={"name": file.name.replace(taken.backup_id, slot.backup_id, 1)})
 
-    files = [renamed(file) for file in taken.files]
+    files = [renamed(file) for file in taken.logical]
     return taken.standing_for(slot.backup_id, slot.tier, files=files, copy_of=taken.backup_id)
 
 
 def _link(folder: Path, taken: Manifest, manifest: Manifest) -> None:
-    for source, file in zip(taken.files, manifest.files, strict=True):
+    for source, file in zip(taken.logical, manifest.files, strict=True):
         disk.link(folder / source.name, folder / file.name)
 
 

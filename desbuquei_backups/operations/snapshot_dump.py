@@ -13,7 +13,6 @@ import psycopg
 from desbuquei_backups.core.errors import IntegrityError, SourceUnreachable
 from desbuquei_backups.core.manifest import (
     FINGERPRINT,
-    DecryptedFacts,
     FileFacts,
     LargeObjectFacts,
     Manifest,
@@ -25,13 +24,13 @@ from desbuquei_backups.operations.progress import timed
 from desbuquei_backups.operations.settings import DATABASE_URL
 from desbuquei_backups.operations.site import Site
 from desbuquei_backups.operations.survey import Survey, survey
+from desbuquei_backups.operations.writing import write_file_of
 from desbuquei_backups.postgres import connection as pg
 from desbuquei_backups.postgres import contents, logical, server
 from desbuquei_backups.postgres.plain_dump import Found, PlainDumpReader
 from desbuquei_backups.postgres.programs import Programs, choose
 from desbuquei_backups.postgres.requirements import requirements
 from desbuquei_backups.postgres.snapshots import mark
-from desbuquei_backups.storage import age, disk
 from desbuquei_backups.storage.stream import write_gzip
 
 _SETTLING = 5  # how often tables may come and go between listing and locking before we give up
@@ -195,18 +194,6 @@ class SnapshotDump:
         ]
 
     def _write(self, role: Role, suffix: str, chunks: Iterator[bytes]) -> FileFacts:
-        recipients = self.site.settings.age_recipients
-        name = f"{self.slot.backup_id}.{suffix}{age.SUFFIX if recipients else ''}"
-        with disk.aside(self.folder / name) as partial:
-            sums = write_gzip(chunks, partial, recipients)
-        self.read += 0 if role is Role.DUMP else sums.plain_size
-        inside = sums.decrypted
-        return FileFacts(
-            name=name,
-            role=role,
-            size=sums.size,
-            plain_size=sums.plain_size,
-            md5=sums.md5,
-            sha256=sums.sha256,
-            decrypted=DecryptedFacts(size=inside.size, md5=inside.md5, sha256=inside.sha256) if inside else None,
-        )
+        written = write_file_of(self.site, self.slot, role, suffix, lambda path, to: write_gzip(chunks, path, to))
+        self.read += 0 if role is Role.DUMP else written.plain_size
+        return written

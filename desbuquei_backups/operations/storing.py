@@ -3,7 +3,7 @@
 import logging
 
 from desbuquei_backups.core.errors import Frozen, IntegrityError, NotFound
-from desbuquei_backups.core.manifest import FileFacts, Manifest, Role, manifest_name
+from desbuquei_backups.core.manifest import FileFacts, Manifest, manifest_name
 from desbuquei_backups.core.prices import stored_as
 from desbuquei_backups.core.slots import Slot
 from desbuquei_backups.core.tiers import StorageClass
@@ -20,9 +20,9 @@ _LOG = logging.getLogger(__name__)
 
 def store(site: Site, manifest: Manifest) -> dict[str, StoredObject | None]:
     """Store each file that is missing, and last the manifest; returns what the store says of each file, by name."""
-    # The dump is seen to be whole as it is sent. The small files are read first: half an archive of a bad backup would
-    # stand in the way of the one that is taken in its place.
-    small = manifest.model_copy(update={"files": [file for file in manifest.files if file.role is not Role.DUMP]})
+    # What is large is seen to be whole as it is sent. The small files are read first: half an archive of a bad backup
+    # would stand in the way of the one that is taken in its place.
+    small = manifest.model_copy(update={"files": [file for file in manifest.files if not file.role.large]})
     folder = site.settings.folder
     if is_on_disk(folder, manifest) and (wrong := verify.checksum_faults(folder, small)):
         raise IntegrityError(
@@ -43,7 +43,7 @@ def class_of(site: Site, file: FileFacts) -> StorageClass | None:
 
     What is read often is always in STANDARD, and so is what is smaller than what the tier's class bills at least.
     """
-    if file.role is not Role.DUMP:
+    if not file.role.large:
         return StorageClass.STANDARD
     tier = site.policy.tiers.get(_taken_for(file.name).tier)
     return stored_as(tier, file.size) if tier is not None else None
@@ -109,7 +109,7 @@ def _sent(site: Site, manifest: Manifest, file: FileFacts) -> StoredObject:
             f"{file.name} is neither on disk nor in S3",
             remedy="run the slot again: while it is open it is taken from another tier or from the database",
         )
-    if file.role is Role.DUMP:
+    if file.role.large:
         return site.bucket.put_file(
             key,
             path,

@@ -11,6 +11,7 @@ from desbuquei_backups.storage.catalog import key_of
 from desbuquei_backups.storage.inside import read_inside
 from desbuquei_backups.storage.s3 import Bucket
 from desbuquei_backups.storage.stream import Checksums, Hasher, checksums_of, read_file
+from desbuquei_backups.storage.tar_stream import TarWatcher
 
 
 def _silent(_: int) -> None:
@@ -87,10 +88,14 @@ def content_faults(
     faults = []
     for file in manifest.files:
         reader = PlainDumpReader(passing=False, count_rows=bool(manifest.tables))
+        tar = TarWatcher(lambda _: False)
         stream = iter(chunks(file))
         closed = file.decrypted is not None and identity is None
         try:
-            for plain in stream if closed else read_inside(stream, file, identity):
+            opened = stream if closed else read_inside(stream, file, identity)
+            if file.role in (Role.BASE, Role.TABLESPACE) and not closed:
+                opened = tar.passing(opened, name=file.name)
+            for plain in opened:
                 if file.role is Role.DUMP and not closed:
                     reader.feed(plain)
         except NotFound:

@@ -13,8 +13,8 @@ from desbuquei_backups.storage.s3 import StoredObject
 
 
 def is_on_disk(folder: Path, manifest: Manifest) -> bool:
-    """Whether any of its files is in `folder`: of a backup that is kept in S3 alone, only the manifest is."""
-    return any((folder / file.name).exists() for file in manifest.files)
+    """Whether any of its dump's files is in `folder`: of a backup that is kept in S3 alone, only the manifest is."""
+    return any((folder / file.name).exists() for file in manifest.logical)
 
 
 def is_in_s3_alone(site: Site, manifest: Manifest) -> bool:
@@ -38,8 +38,8 @@ def refuse_other_database(site: Site, manifest: Manifest) -> None:
 
 
 def source_key(manifest: Manifest, file: FileFacts) -> str | None:
-    """The key of the object that a copy's file is to be copied from; None if it is no copy."""
-    if manifest.copy_of is None:
+    """The key of the object that a copy's file is to be copied from; None if it is no copy, or was taken beside it."""
+    if manifest.copy_of is None or file.role.physical:
         return None
     return key_of(file.name.replace(manifest.backup_id, manifest.copy_of, 1))
 

@@ -41,7 +41,7 @@ def dump(
 
     arguments = ["--format=plain", "--verbose", f"--snapshot={snapshot}", f"--lock-wait-timeout={lock_timeout_ms}"]
     arguments += [f"--exclude-table={pattern}" for pattern in exclude]
-    return _output(programs, "pg_dump", arguments, parameters, heard)
+    return run(programs, "pg_dump", arguments, parameters, heard)
 
 
 def globals_(programs: Programs, parameters: Mapping[str, Any], *, passwords: bool) -> Iterator[bytes]:
@@ -52,7 +52,7 @@ def globals_(programs: Programs, parameters: Mapping[str, Any], *, passwords: bo
     """
     arguments = ["--globals-only", f"--database={parameters.get('dbname', '')}"]
     arguments += [] if passwords else ["--no-role-passwords"]
-    return _output(programs, "pg_dumpall", arguments, parameters)
+    return run(programs, "pg_dumpall", arguments, parameters)
 
 
 def database_properties(
@@ -67,7 +67,7 @@ def database_properties(
     )
     arguments = ["--format=plain", "--verbose", "--create", "--schema-only", "--exclude-schema=*"]
     arguments += [f"--exclude-table={pattern}" for pattern in exclude]
-    for chunk in _output(programs, "pg_dump", arguments, parameters):
+    for chunk in run(programs, "pg_dump", arguments, parameters):
         yield from reader.feed(chunk)
     reader.finish()
 
@@ -78,14 +78,14 @@ def tables(
     """The plain dump of the tables that match exactly one of the quoted `patterns`, with sequences they own."""
     arguments = ["--format=plain", "--strict-names", *(f"--table={pattern}" for pattern in patterns)]
     arguments += [] if tablespaces else ["--no-tablespaces"]
-    return _output(programs, "pg_dump", arguments, parameters)
+    return run(programs, "pg_dump", arguments, parameters)
 
 
 def schema(programs: Programs, parameters: Mapping[str, Any]) -> PlainDumpReader:
     """The DDL of a database, entry by entry, in the reader's `found.ddl`."""
     reader = PlainDumpReader(passing=False, collect_ddl=True)
     arguments = ["--format=plain", "--verbose", "--schema-only"]
-    for chunk in _output(programs, "pg_dump", arguments, parameters):
+    for chunk in run(programs, "pg_dump", arguments, parameters):
         reader.feed(chunk)
     reader.finish()
     return reader
@@ -126,7 +126,7 @@ def load(
         )
 
 
-def _output(
+def run(
     programs: Programs,
     name: str,
     arguments: Sequence[str],

@@ -9,6 +9,7 @@ from desbuquei_backups.core.periods import in_words
 from desbuquei_backups.core.tiers import Policy
 from desbuquei_backups.core.transport import Transport
 from desbuquei_backups.operations.archive import Archived
+from desbuquei_backups.operations.base_backup import BaseTaken
 from desbuquei_backups.operations.chain_audit import Audited
 from desbuquei_backups.operations.egress import Price
 from desbuquei_backups.operations.equal_copy import Proof
@@ -18,6 +19,7 @@ from desbuquei_backups.validation.judge import Judgement, judge
 
 DUMP_IS_COMPLETE = "dump_is_complete"
 CHECKSUMS_MATCH = "checksums_match"
+BASE_BACKUP_VERIFIES = "base_backup_verifies"
 ARCHIVE_MATCHES_MANIFEST = "archive_matches_manifest"
 ARCHIVE_IS_ENCRYPTED = "archive_is_encrypted"
 CONNECTION_IS_ENCRYPTED = "connection_is_encrypted"
@@ -31,6 +33,7 @@ EVIDENCE_IS_UNBROKEN = "evidence_is_unbroken"
 DESCRIPTIONS = {
     DUMP_IS_COMPLETE: "The dump ends with pg_dump's footer and its bytes hold every row that the snapshot had.",
     CHECKSUMS_MATCH: "Every file, read back, has the size, MD5 and SHA-256 computed as it was written.",
+    BASE_BACKUP_VERIFIES: "pg_verifybackup finds every file of the base backup, unpacked, as the server wrote it.",
     ARCHIVE_MATCHES_MANIFEST: "Every object in S3 has the size, SHA-256 and storage class it should have.",
     ARCHIVE_IS_ENCRYPTED: "The store says of every object that it is encrypted at rest.",
     CONNECTION_IS_ENCRYPTED: "What leaves this machine for the server, or comes from it, is encrypted on its way.",
@@ -101,6 +104,18 @@ def _in_store(file: FileFacts, there: StoredObject) -> list[Finding]:
         {size: there.size, checksum: there.checksum},
         {} if wanted and there.checksum else {checksum: why},
     )
+
+
+def base_backup_verifies(taken: BaseTaken) -> Judgement:
+    """What pg_verifybackup says of the unpacked base backup; of one that was not unpacked here nothing is claimed."""
+    subject, found = "pg_verifybackup", taken.verified
+    if found is None or found.unread:
+        why = found.unread if found is not None else "it is in S3 alone: a recovery drill reads it back"
+        return judge(BASE_BACKUP_VERIFIES, [Finding(subject, "whole", None, Verdict.UNCOMPARED, why)])
+    if found.faults:
+        faults = [Finding(fault, "whole", "not whole", Verdict.DIFFERS, fault) for fault in found.faults]
+        return judge(BASE_BACKUP_VERIFIES, faults)
+    return judge(BASE_BACKUP_VERIFIES, [Finding(f"{subject} {found.version}", "whole", "whole", Verdict.MATCHES)])
 
 
 def archive_matches_manifest(archived: Archived) -> Judgement:

@@ -66,6 +66,7 @@ def test_assets_bear_the_names_and_groups_that_scripts_rely_on() -> None:
         _key("retention"),
         _key("evidence_anchor"),
         *(_key(tier, name) for tier in _POLICY.tiers for name in _CHAIN),
+        *(_key(tier, "base_backup") for tier in ("daily", "manual")),
     }
     for tier in _POLICY.tiers:
         for name in _CHAIN:
@@ -81,8 +82,10 @@ def test_lineage_runs_from_the_source_to_the_restored_copy() -> None:
     for tier in ("hourly", "daily", "manual"):
         below = _key("source")
         for name in _CHAIN:
-            assert graph.get(_key(tier, name)).parent_keys == {below}
+            beside = {_key(tier, "base_backup")} if name == "checksum_manifest" and tier != "hourly" else set()
+            assert graph.get(_key(tier, name)).parent_keys == {below} | beside
             below = _key(tier, name)
+    assert graph.get(_key("daily", "base_backup")).parent_keys == {_key("daily", "dump")}
 
 
 @pytest.mark.parametrize("tier", _PROMOTED)

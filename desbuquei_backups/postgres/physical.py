@@ -1,0 +1,152 @@
+"""pg_basebackup, streamed: a physical copy of the cluster, with the WAL that makes it consistent, as one tar."""
+
+import json
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from desbuquei_backups.core.errors import BackupError, IntegrityError
+from desbuquei_backups.core.wal import parse_lsn
+from desbuquei_backups.postgres.connection import Connection, connect
+from desbuquei_backups.postgres.logical import run
+from desbuquei_backups.postgres.programs import Programs, clean_environment
+
+MANIFEST = "backup_manifest"
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """A tablespace; `location` is a path, relative to the data directory if it lies within."""
+
+    oid: int
+    name: str
+    location: str
+
+
+@dataclass(frozen=True, slots=True)
+class Capability:
+    """Whether a server lets its cluster be copied. `refused`: why it does not, None if it does.
+
+    `spaces`: the tablespaces that it has besides its own two.
+    """
+
+    refused: str | None
+    spaces: Sequence[Space] = ()
+
+
+def capability(url: str, connection: Connection, *, setting: str) -> Capability:
+    """Proven by a replication connection that answers IDENTIFY_SYSTEM, whatever flags the role has; nothing is made."""
+    try:
+        replica = connect(url, setting=setting, replication="true")
+    except BackupError as error:
+        return Capability(f"replication is refused: {error.what}")
+    with replica:
+        answer = replica.pgconn.exec_(b"IDENTIFY_SYSTEM")
+        if answer.status != psycopg.pq.ExecStatus.TUPLES_OK:
+            return Capability(f"replication is refused: {answer.error_message.decode(errors='replace').strip()}")
+    row = connection.execute("select current_setting('wal_level')").fetchone()
+    if row == ("minimal",):
+        return Capability("wal_level is minimal: set it to replica, and restart the server")
+    spaces = connection.execute(
+        "select oid::int8, spcname::text, pg_tablespace_location(oid) from pg_tablespace "
+        "where spcname not in ('pg_default', 'pg_global') order by 1"
+    ).fetchall()
+    return Capability(None, [Space(*each) for each in spaces])
+
+
+def base_backup(programs: Programs, parameters: Mapping[str, Any], *, label: str) -> Iterator[bytes]:
+    """The cluster as one uncompressed tar, with the WAL that makes it consistent; the manifest is its last member.
+
+    The cluster must have no tablespaces of its own: pg_basebackup writes one tar for each, and only one to its output.
+    ToolFailed, SourceUnreachable.
+    """
+    return run(programs, "pg_basebackup", ["--pgdata=-", *_options(label)], _replication(parameters))
+
+
+def base_backup_in(programs: Programs, parameters: Mapping[str, Any], into: Path, *, label: str) -> None:
+    """The cluster as uncompressed tars in the empty folder `into`: `base.tar`, one by the OID of each tablespace, and
+    the manifest. ToolFailed, SourceUnreachable.
+    """
+    for _ in run(programs, "pg_basebackup", [f"--pgdata={into}", *_options(label)], _replication(parameters)):
+        pass
+
+
+def _options(label: str) -> list[str]:
+    return [
+        *("--format=tar", "--wal-method=fetch", "--checkpoint=fast", "--manifest-checksums=SHA256"),
+        f"--label={label}",
+    ]
+
+
+def _replication(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in parameters.items() if name != "dbname"}
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """The WAL that makes a base backup consistent, as positions on a timeline."""
+
+    timeline: int
+    start: int
+    stop: int
+
+
+def wal_range(manifest: bytes) -> Range:
+    """By PostgreSQL's own backup manifest; IntegrityError if it cannot be read.
+
+    https://www.postgresql.org/docs/17/backup-manifest-format.html
+    """
+    try:
+        (found,) = json.loads(manifest)["WAL-Ranges"]
+        return Range(int(found["Timeline"]), parse_lsn(found["Start-LSN"]), parse_lsn(found["End-LSN"]))
+    except (ValueError, KeyError, TypeError):
+        raise IntegrityError(
+            "the base backup's own manifest cannot be read", remedy="take the base backup again"
+        ) from None
+
+
+def now_of(connection: Connection) -> datetime:
+    """What the server's clock says."""
+    row = connection.execute("select clock_timestamp()").fetchone()
+    assert row is not None
+    at: datetime = row[0]
+    return at.astimezone(UTC)
+
+
+def configuration(connection: Connection) -> dict[str, str]:
+    """The server's own configuration files, wherever they lie, as far as the role may read them."""
+    found = {}
+    for setting in ("config_file", "hba_file", "ident_file"):
+        try:
+            with connection.transaction():
+                row = connection.execute(
+                    "select current_setting(%(name)s), pg_read_file(current_setting(%(name)s))", {"name": setting}
+                ).fetchone()
+        except psycopg.Error:
+            continue
+        if row is not None:
+            found[str(row[0]).rpartition("/")[2]] = str(row[1])
+    return found
+
+
+def verify(programs: Programs, folder: Path) -> list[str]:
+    """What pg_verifybackup has against an unpacked base backup; nothing if it is whole.
+
+    The WAL in it is read, too, by pg_waldump.
+    """
+    done = subprocess.run(
+        [programs.path("pg_verifybackup"), "--quiet", str(folder)],
+        capture_output=True,
+        text=True,
+        env=clean_environment(),
+        check=False,
+    )
+    if done.returncode == 0:
+        return []
+    said = [line.partition("error: ")[2] or line for line in done.stderr.splitlines() if line.strip()]
+    return said or [f"pg_verifybackup ended with status {done.returncode}"]
