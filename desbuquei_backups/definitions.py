@@ -14,6 +14,8 @@ from desbuquei_backups.defs.partitions import slots_of
 from desbuquei_backups.defs.resources import Backups
 from desbuquei_backups.defs.retention import DUE as RETENTION_DUE
 from desbuquei_backups.defs.retention import retention
+from desbuquei_backups.defs.wal import DUE as WAL_DUE
+from desbuquei_backups.defs.wal import wal, wal_checks
 from desbuquei_backups.operations.protection import protected_since
 from desbuquei_backups.operations.settings import from_environment
 
@@ -66,13 +68,25 @@ def build(
         schedules.append(
             dg.ScheduleDefinition(job=job, cron_schedule=due, execution_timezone="UTC", default_status=status)
         )
+    looking = wal_checks(policy)
+    watching = dg.define_asset_job(
+        job_name(policy.database, "wal"),
+        selection=dg.AssetSelection.checks(looking),
+        description="Whether any second can be recovered to: no gap in the WAL, and nothing late.",
+    )
+    jobs.append(watching)
+    schedules.append(
+        dg.ScheduleDefinition(job=watching, cron_schedule=WAL_DUE, execution_timezone="UTC", default_status=status)
+    )
     return dg.Definitions(
         assets=[
             source(policy.database),
             *assets,
             retention(policy, retry_delay=retry_delay),
             evidence_anchor(policy, retry_delay=retry_delay),
+            wal(policy.database),
         ],
+        asset_checks=[looking],
         jobs=jobs,
         schedules=schedules,
         resources={"backups": Backups()},

@@ -19,6 +19,7 @@ _COMMANDS = {
     "prove": "Restore an archived backup, compare everything, drop it.",
     "catalog": "Make the records again from the bucket (catalog rebuild).",
     "thaw": "Ask for a readable copy of a frozen backup, and say when it will be there.",
+    "wal": "Write-ahead log into S3: stream, drain, push, status.",
     "prune": "Apply retention; the plan gives a reason for every backup.",
     "hold": "Keep a backup until it is released, whatever its age.",
     "release": "End the hold of a backup.",

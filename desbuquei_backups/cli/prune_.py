@@ -35,14 +35,19 @@ def command(*, dry_run: bool, second: bool, everything: bool, as_json: bool) -> 
     """
     from desbuquei_backups.operations.prune import Pruned, prune
     from desbuquei_backups.operations.pruning import plan
+    from desbuquei_backups.operations.wal_pruning import wal_lines
 
     with open_site(bars=not dry_run) as opened:
         site = opened.at_second_place if second else opened
         done = [Pruned(each) for each in plan(site)] if dry_run else prune(site)
+        wal = wal_lines(site, dry_run=dry_run) if not second else []
     if as_json:
-        stream_json({"dry_run": dry_run}, "backups", (_document(each, dry_run=dry_run) for each in done))
+        rows = (_document(each, dry_run=dry_run) for each in done)
+        stream_json({"dry_run": dry_run, "wal": wal}, "backups", rows)
     else:
         _print(done, dry_run=dry_run, everything=everything)
+        for line in wal:
+            console().print(line, soft_wrap=True, markup=False)
     return int(any(each.error for each in done))
 
 

@@ -169,6 +169,7 @@ class Policy(BaseModel):
     protected_since: Instant | None = None
     recovery_point_objective: Duration
     recovery_time_objective: Duration
+    pitr_window: Duration = timedelta(days=7)
     lock_timeout: Duration
     max_monthly_egress_gb: float = Field(default=200, gt=0, allow_inf_nan=False)
     max_bandwidth: Rate | None = None

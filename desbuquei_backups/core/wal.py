@@ -149,17 +149,15 @@ def needed(
 ) -> list[Segment]:
     """The segments with the bytes from `start` up to `stop`, on the way to `timeline`, in order.
 
-    At a branch the segment of the new timeline holds the end of the old one's, too: PostgreSQL copies it.
+    The segment in which a timeline begins is the new timeline's: PostgreSQL copies into it what was there before, and
+    of the old timeline it was perhaps never finished.
     """
     found = []
-    for each, first, last in histories.path(timeline):
-        lower = max(start, first)
-        upper = stop if last is None else min(stop, last)
-        if lower >= upper:
-            continue
-        # Of the old timeline's last segment, which it shares with the new one, the new one's copy is read.
-        end = -(-upper // size) if last is None or stop <= last else last // size
-        found += [Segment(each, number, size) for number in range(lower // size, end)]
+    firsts = [(each, first // size) for each, first, _ in histories.path(timeline)]
+    ends = [*(number for _, number in firsts[1:]), -(-stop // size)]
+    for (each, first), end in zip(firsts, ends, strict=True):
+        numbers = range(max(start // size, first), min(end, -(-stop // size)))
+        found += [Segment(each, number, size) for number in numbers]
     return found
 
 
@@ -188,3 +186,18 @@ def gaps(wanted: Sequence[Segment], there: Collection[str]) -> list[Gap]:
         else:
             found.append(Gap(segment, segment))
     return found
+
+
+def next_number(timeline: int, there: Collection[str], histories: Histories, size: int) -> int | None:
+    """The number of the segment after the last one that is there, on the way to `timeline`; None if none is."""
+    ways = [(each, first // size) for each, first, _ in histories.path(timeline)]
+    ends = [*(first for _, first in ways[1:]), None]
+    of = {each: (first, end) for (each, first), end in zip(ways, ends, strict=True)}
+    found = -1
+    for name in there:
+        if kind_of(name) is WalKind.SEGMENT and int(name[:8], 16) in of:
+            segment = Segment.of_name(name, size)
+            first, end = of[segment.timeline]
+            if first <= segment.number and (end is None or segment.number < end):
+                found = max(found, segment.number)
+    return found + 1 if found >= 0 else None

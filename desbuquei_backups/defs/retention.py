@@ -14,6 +14,7 @@ from desbuquei_backups.defs.steps import Steps, failure, untrue
 from desbuquei_backups.operations.honoured import honoured
 from desbuquei_backups.operations.prune import prune
 from desbuquei_backups.operations.site import Site
+from desbuquei_backups.operations.wal_pruning import wal_lines
 from desbuquei_backups.validation import checks
 
 DUE = "30 4 * * *"  # after the tiers of 02:00, and away from the hour
@@ -63,6 +64,8 @@ def _pruned(site: Site) -> dg.MaterializeResult[Any]:
         there = prune(site.second)
         found += [replace(each, subject=f"second place: {each.subject}") for each in honoured(site.second, there)]
         done = [*done, *there]
+    wal = wal_lines(site, dry_run=False)
     return dg.MaterializeResult(
-        metadata=retention_metadata(done), check_results=[check_result(checks.retention_is_honoured(found))]
+        metadata={**retention_metadata(done), "WAL": "; ".join(wal) or "none"},
+        check_results=[check_result(checks.retention_is_honoured(found))],
     )

@@ -48,7 +48,12 @@ _CLUSTERS = {
         database="desbuquei",
         hba="host all all 127.0.0.1/32 scram-sha-256\nhost replication all 127.0.0.1/32 scram-sha-256\n",
         # summarize_wal: an incremental base backup needs the summaries.
-        settings={"wal_level": "replica", "summarize_wal": "on", "max_wal_size": "2GB"},
+        settings={
+            "wal_level": "replica",
+            "summarize_wal": "on",
+            "max_wal_size": "2GB",
+            "max_slot_wal_keep_size": "4GB",
+        },
     ),
     Server.PLATFORM: _Cluster(database="dagster"),
     Server.SCRATCH: _Cluster(

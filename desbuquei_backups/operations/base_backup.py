@@ -108,7 +108,11 @@ class _Taking:
                 )
             programs = choose(connection.info.server_version // 10000)
             base = self._write(connection, programs, may.spaces)
-        manifest = self.draft.model_copy(update={"files": [*self.draft.files, *self.files], "base": base})
+        # Which cluster it is of, the replication protocol tells whoever may copy it.
+        server = self.draft.server.model_copy(update={"system_identifier": may.system_identifier})
+        manifest = self.draft.model_copy(
+            update={"files": [*self.draft.files, *self.files], "base": base, "server": server}
+        )
         verified = unpacked_and_verified(self.site, manifest)
         if verified.faults:
             raise IntegrityError(

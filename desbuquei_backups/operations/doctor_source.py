@@ -13,7 +13,7 @@ from desbuquei_backups.operations.settings import DATABASE_URL
 from desbuquei_backups.operations.site import Site
 from desbuquei_backups.operations.survey import survey
 from desbuquei_backups.postgres import connection as pg
-from desbuquei_backups.postgres import server
+from desbuquei_backups.postgres import server, wal
 from desbuquei_backups.postgres.programs import choose
 
 _AREA = Area("database")
@@ -128,6 +128,12 @@ def _replication(url: str, connection: pg.Connection) -> Iterator[Precondition]:
         "select name, setting from pg_settings where name in ('wal_level', 'summarize_wal', 'max_slot_wal_keep_size')"
     ).fetchall()
     yield from _wal(dict(rows))
+    if lacking := wal.lacking_rights(connection):
+        yield _AREA.warning(
+            "recovery points",
+            f"{connection.info.user} may not call {', '.join(lacking)}: hourly recovery points cannot be made",
+            f"GRANT EXECUTE ON FUNCTION {', '.join(lacking)} TO {connection.info.user}",
+        )
 
 
 def _wal(settings: dict[str, str]) -> Iterator[Precondition]:
@@ -148,7 +154,7 @@ def _wal(settings: dict[str, str]) -> Iterator[Precondition]:
         yield _AREA.ok("summarize_wal", "on")
     keep = settings.get("max_slot_wal_keep_size", "-1")
     if keep == "-1":
-        yield _AREA.warning(
+        yield _AREA.failure(
             "max_slot_wal_keep_size",
             "unbounded: a slot that nobody reads fills the server's disk",
             "set it to what the disk can spare, like 50GB",

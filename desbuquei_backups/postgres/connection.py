@@ -41,6 +41,9 @@ _REMEDIES: tuple[tuple[str, type[BackupError], str], ...] = (
     ("does not exist", SourceRefused, "correct the database or role in the URL"),
     ("not permitted to log in", SourceRefused, "use a role that may log in"),
     ("Tenant or user not found", SourceRefused, "a Supabase pooler wants the role as postgres.PROJECT_REF"),
+    ("permission denied to start WAL sender", SourceRefused, "ALTER ROLE … REPLICATION, if the server is yours"),
+    ("role to start walsender", SourceRefused, "ALTER ROLE … REPLICATION, if the server is yours"),
+    ("max_wal_senders (currently 0)", SourceRefused, "set max_wal_senders to 4 or more, and restart the server"),
     ("unsupported startup parameter", SourceRefused, "this is a pooler: use the direct host, or a session pooler"),
     ("too many", SourceUnreachable, "free connections on the server, or raise max_connections"),
 )

@@ -32,11 +32,14 @@ class Space:
 class Capability:
     """Whether a server lets its cluster be copied. `refused`: why it does not, None if it does.
 
-    `spaces`: the tablespaces that it has besides its own two.
+    `spaces`: the tablespaces that it has besides its own two. `system_identifier` and `timeline` are the server's;
+    empty and 0 where it refuses.
     """
 
     refused: str | None
     spaces: Sequence[Space] = ()
+    system_identifier: str = ""
+    timeline: int = 0
 
 
 def capability(url: str, connection: Connection, *, setting: str) -> Capability:
@@ -44,11 +47,14 @@ def capability(url: str, connection: Connection, *, setting: str) -> Capability:
     try:
         replica = connect(url, setting=setting, replication="true")
     except BackupError as error:
+        if not error.permanent:  # an outage says nothing of what is allowed
+            raise
         return Capability(f"replication is refused: {error.what}")
     with replica:
         answer = replica.pgconn.exec_(b"IDENTIFY_SYSTEM")
         if answer.status != psycopg.pq.ExecStatus.TUPLES_OK:
             return Capability(f"replication is refused: {answer.error_message.decode(errors='replace').strip()}")
+        system_identifier, timeline = (bytes(answer.get_value(0, column) or b"").decode() for column in (0, 1))
     row = connection.execute("select current_setting('wal_level')").fetchone()
     if row == ("minimal",):
         return Capability("wal_level is minimal: set it to replica, and restart the server")
@@ -56,7 +62,7 @@ def capability(url: str, connection: Connection, *, setting: str) -> Capability:
         "select oid::int8, spcname::text, pg_tablespace_location(oid) from pg_tablespace "
         "where spcname not in ('pg_default', 'pg_global') order by 1"
     ).fetchall()
-    return Capability(None, [Space(*each) for each in spaces])
+    return Capability(None, [Space(*each) for each in spaces], system_identifier, int(timeline))
 
 
 def base_backup(programs: Programs, parameters: Mapping[str, Any], *, label: str) -> Iterator[bytes]:

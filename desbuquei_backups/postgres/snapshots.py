@@ -57,7 +57,11 @@ def nothing_ended(earlier: Mark, later: Mark, own: Collection[int]) -> bool:
     """
     if _server(earlier) != _server(later):
         return False
-    before, after = Snapshot.parse(earlier.snapshot), Snapshot.parse(later.snapshot)
+    return nothing_ended_between(Snapshot.parse(earlier.snapshot), Snapshot.parse(later.snapshot), own)
+
+
+def nothing_ended_between(before: Snapshot, after: Snapshot, own: Collection[int]) -> bool:
+    """The same of two snapshots of one life of one server."""
     if before.xmin < before.xmax and not before.running:
         return False  # what holds xmin back is not listed: a standby's snapshot
     # A server that was set back counts again what it counted before.

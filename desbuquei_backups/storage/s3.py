@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 
 from desbuquei_backups.core.errors import ConfigurationError, IntegrityError, NotFound, StoreRefused
@@ -230,7 +230,32 @@ class Bucket:
         self, key: str, content: bytes, *, tags: Mapping[str, str] | None = None, lock: Lock | None = None
     ) -> None:
         """Write without looking first: the store itself must refuse a key that is taken (StoreRefused)."""
-        digest = hashlib.sha256(content)
+        self._put(key, content, hashlib.sha256(content).digest(), {}, tags or {}, lock)
+
+    def put_stream(
+        self,
+        key: str,
+        content: IO[bytes],
+        *,
+        size: int,
+        sha256: bytes,
+        metadata: Mapping[str, str],
+        tags: Mapping[str, str],
+        lock: Lock | None = None,
+    ) -> None:
+        """The same of what a seekable file gives, `size` bytes of it, in one request: for many that are small."""
+        self._throttle.take(size)
+        self._put(key, content, sha256, metadata, tags, lock)
+
+    def _put(
+        self,
+        key: str,
+        content: bytes | IO[bytes],
+        sha256: bytes,
+        metadata: Mapping[str, str],
+        tags: Mapping[str, str],
+        lock: Lock | None,
+    ) -> None:
         given: Any = {**self._encryption, **(locked(lock) if lock is not None else {})}
         if tags:
             given["Tagging"] = urlencode(tags)
@@ -239,9 +264,9 @@ class Bucket:
                 Bucket=self.name,
                 Key=self._key(key),
                 Body=content,
-                ChecksumSHA256=encoded(digest.digest()),
+                ChecksumSHA256=encoded(sha256),
                 StorageClass="STANDARD",
-                Metadata={"sha256": digest.hexdigest(), **(tags or {})},
+                Metadata={"sha256": sha256.hex(), **metadata, **tags},
                 IfNoneMatch="*",
                 **given,
             )

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -32,7 +32,8 @@ class StoredObject:
     """An object as the store describes it (HEAD). `checksum` is S3's SHA-256: of the parts' digests if it has parts.
 
     `thawed`: a readable copy of a frozen object is there, until `thawed_until`; `thawing`: it was asked for, and is not
-    there yet. `lock_mode`, `locked_until` and `legal_hold` are Object Lock's; instants are aware UTC.
+    there yet. `lock_mode`, `locked_until` and `legal_hold` are Object Lock's; instants are aware UTC. `metadata`: what
+    it was stored with.
     """
 
     uri: str
@@ -49,6 +50,7 @@ class StoredObject:
     lock_mode: LockMode | None = None
     locked_until: datetime | None = None
     legal_hold: bool = False
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def frozen(self) -> bool:
@@ -92,6 +94,7 @@ def described(uri: str, answer: Mapping[str, Any]) -> StoredObject:
         lock_mode=LockMode(mode.lower()) if (mode := answer.get("ObjectLockMode")) else None,
         locked_until=answer.get("ObjectLockRetainUntilDate"),
         legal_hold=answer.get("ObjectLockLegalHoldStatus") == "ON",
+        metadata=answer["Metadata"],
     )
 
 

@@ -27,6 +27,7 @@ ROW_COUNTS_MATCH = "row_counts_match"
 CONTENT_MATCHES = "content_matches"
 SCHEMA_MATCHES = "schema_matches"
 RECOVERY_POINT_WITHIN_OBJECTIVE = "recovery_point_within_objective"
+WAL_IS_CONTINUOUS = "wal_is_continuous"
 RETENTION_IS_HONOURED = "retention_is_honoured"
 EVIDENCE_IS_UNBROKEN = "evidence_is_unbroken"
 
@@ -42,6 +43,7 @@ DESCRIPTIONS = {
     SCHEMA_MATCHES: "Every definition, grant and comment of the restored copy is the source's.",
     RETENTION_IS_HONOURED: "What the policy keeps is there, and what it does not is gone.",
     EVIDENCE_IS_UNBROKEN: "Every link of the chain of evidence is what the next one says it was, and none is missing.",
+    WAL_IS_CONTINUOUS: "No WAL is missing from the first base backup of the window to where the server is.",
     RECOVERY_POINT_WITHIN_OBJECTIVE: "The newest backup is never older than the recovery point objective.",
 }
 
@@ -202,3 +204,14 @@ def recovery_point_within_objective(policy: Policy, price: Price | None) -> Judg
         finding = Finding(subject, promised, f"up to {in_words(price.recovery_point)}", Verdict.DIFFERS, why)
     judgement = judge(RECOVERY_POINT_WITHIN_OBJECTIVE, [finding])
     return replace(judgement, summary=f"{finding.restored or 'not known'}, promised: {promised}")
+
+
+def wal_is_continuous(findings: Sequence[Finding]) -> Judgement:
+    """No gap from the first base backup of the window to the newest segment, and nothing lost behind that."""
+    return judge(WAL_IS_CONTINUOUS, findings)
+
+
+def wal_within_objective(finding: Finding) -> Judgement:
+    """What the server has and S3 has not is no older than the recovery point objective."""
+    judgement = judge(RECOVERY_POINT_WITHIN_OBJECTIVE, [finding])
+    return replace(judgement, summary=f"{finding.restored or 'not known'}, promised: {finding.source}; {finding.why}")

@@ -107,6 +107,7 @@ def _only_hourly() -> dict[str, object]:
         "recovery_point_objective": "1 hour",
         "recovery_time_objective": "15 minutes",
         "lock_timeout": "2 minutes",
+        "pitr_window": "7 days",
         "tiers": {
             "hourly": {
                 "cron": tier.cron,

@@ -65,6 +65,7 @@ def test_assets_bear_the_names_and_groups_that_scripts_rely_on() -> None:
         _key("source"),
         _key("retention"),
         _key("evidence_anchor"),
+        _key("wal"),
         *(_key(tier, name) for tier in _POLICY.tiers for name in _CHAIN),
         *(_key(tier, "base_backup") for tier in ("daily", "manual")),
     }

@@ -1,18 +1,24 @@
 """What the operations' tests share: the look for losses, impatience with a store that is down."""
 
+import os
 import uuid
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 
 import psycopg
 import pytest
 from psycopg import sql
 
+from desbuquei_backups.embedded import Server, servers
+from desbuquei_backups.operations.site import Site
 from desbuquei_backups.storage.s3 import Bucket
 from desbuquei_backups.storage.versions import versions
-from desbuquei_backups_tests.conftest import Clock, Endpoints
+from desbuquei_backups_tests.clusters import Cluster
+from desbuquei_backups_tests.conftest import Clock, Endpoints, MakeSite
 from desbuquei_backups_tests.operations.losses import Losses
 from desbuquei_backups_tests.operations.tiers import TOGETHER
+from desbuquei_backups_tests.operations.wal import write
 from desbuquei_backups_tests.urls import with_database
 
 
@@ -104,3 +110,42 @@ def target(restore_url: str, scratch: psycopg.Connection) -> Iterator[str]:
         scratch.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(left)))
     for left in names(scratch, "pg_roles", "rolname") - roles:
         scratch.execute(sql.SQL("drop role {}").format(sql.Identifier(left)))
+
+
+@pytest.fixture(scope="session")
+def own_template(home: Path, endpoints: Endpoints) -> Iterator[Cluster]:
+    """A cluster that was made once, and is stopped: to be copied."""
+    with servers(home, Server.SOURCE) as running:
+        server = running.postgres[Server.SOURCE]
+    folder = server.data_dir.parent / "own"
+    folder.mkdir()
+    owner = server.data_dir.stat()
+    if os.geteuid() == 0:
+        os.chown(folder, owner.st_uid, owner.st_gid)
+    cluster = Cluster(folder, server.bin_dir, "template").make()
+    yield cluster
+    cluster.remove()
+
+
+@pytest.fixture
+def own_server(own_template: Cluster) -> Iterator[Cluster]:
+    """A server of the test's own, of a cluster of its own."""
+    cluster = own_template.copy(f"c{uuid.uuid4().hex[:8]}")
+    yield cluster.start()
+    cluster.remove()
+
+
+@pytest.fixture
+def wal_site(make_site: MakeSite, own_server: Cluster) -> Site:
+    """A site over a server of its own."""
+    return make_site(own_server.url)
+
+
+@pytest.fixture(scope="session")
+def real_wal(own_template: Cluster) -> Iterator[Path]:
+    """The pg_wal of a cluster that wrote a few segments, beside its pg_control; it is stopped."""
+    cluster = own_template.copy("real").start()
+    write(cluster, 4)
+    cluster.stop()
+    yield cluster.data / "pg_wal"
+    cluster.remove()

@@ -1,0 +1,58 @@
+"""The job that looks at the WAL every quarter of an hour, whether backups run or not."""
+
+from collections.abc import Callable
+
+import dagster as dg
+import pytest
+
+from desbuquei_backups.core.slots import Slot
+from desbuquei_backups.operations.settings import DATABASE_URL, from_environment
+from desbuquei_backups.operations.site import Site
+from desbuquei_backups.operations.wal_drain import Drained, drain
+from desbuquei_backups.postgres.wal import slot_name
+from desbuquei_backups_tests.defs.conftest import _QUIET
+
+pytestmark = pytest.mark.usefixtures("environment")
+CHECKS = {"wal_is_continuous", "recovery_point_within_objective"}
+
+
+@pytest.fixture
+def looked(instance: dg.DagsterInstance, defined: Callable[[], dg.Definitions]) -> Callable[[], dict[str, object]]:
+    """A function that runs the job; its checks by name."""
+
+    def once() -> dict[str, object]:
+        job = defined().resolve_job_def("desbuquei_wal")
+        result = job.execute_in_process(instance=instance, raise_on_error=False, run_config=_QUIET)
+        assert result.success
+        return {each.check_name: each for each in result.get_asset_check_evaluations()}
+
+    return once
+
+
+def test_where_the_server_gives_no_wal_the_checks_do_not_apply(looked, environment, project_url) -> None:
+    environment.setenv(DATABASE_URL, project_url)
+    found = looked()
+    assert found.keys() == CHECKS
+    for each in found.values():
+        assert (each.passed, each.severity) == (False, dg.AssetCheckSeverity.WARN)
+        assert "not applicable: replication is refused" in each.description
+
+
+def test_wal_without_a_base_backup_is_no_way_back(looked, environment, sample_url, endpoints, slot: Slot) -> None:
+    import os
+
+    import psycopg
+
+    site = Site(from_environment(os.environ))
+    with psycopg.connect(endpoints.source, autocommit=True) as connection:
+        try:
+            assert isinstance(drain(site, slot.backup_id), Drained)
+            found = looked()
+        finally:
+            connection.execute("select pg_drop_replication_slot(%s)", (slot_name("desbuquei"),))
+    continuous, late = found["wal_is_continuous"], found["recovery_point_within_objective"]
+    assert (continuous.passed, continuous.severity) == (False, dg.AssetCheckSeverity.ERROR)
+    rows = [record.data for record in continuous.metadata["compared"].records]
+    wrong = [row["what"] for row in rows if row["verdict"] == "does not match"]
+    assert wrong == ["base backup"]
+    assert late.passed
