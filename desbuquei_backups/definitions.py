@@ -11,6 +11,8 @@ from desbuquei_backups.defs.assets import source, tier_assets
 from desbuquei_backups.defs.evidence import DUE as EVIDENCE_DUE
 from desbuquei_backups.defs.evidence import evidence_anchor
 from desbuquei_backups.defs.partitions import slots_of
+from desbuquei_backups.defs.recovery_drill import DUE as DRILL_DUE
+from desbuquei_backups.defs.recovery_drill import recovery_drill
 from desbuquei_backups.defs.resources import Backups
 from desbuquei_backups.defs.retention import DUE as RETENTION_DUE
 from desbuquei_backups.defs.retention import retention
@@ -78,6 +80,15 @@ def build(
     schedules.append(
         dg.ScheduleDefinition(job=watching, cron_schedule=WAL_DUE, execution_timezone="UTC", default_status=status)
     )
+    drilling = dg.define_asset_job(
+        job_name(policy.database, "recovery_drill"),
+        selection=[dg.AssetKey([policy.database, "recovery_drill"])],
+        description="The cluster is recovered from S3 alone on a scratch server, looked at, measured, and removed.",
+    )
+    jobs.append(drilling)
+    schedules.append(
+        dg.ScheduleDefinition(job=drilling, cron_schedule=DRILL_DUE, execution_timezone="UTC", default_status=status)
+    )
     return dg.Definitions(
         assets=[
             source(policy.database),
@@ -85,6 +96,7 @@ def build(
             retention(policy, retry_delay=retry_delay),
             evidence_anchor(policy, retry_delay=retry_delay),
             wal(policy.database),
+            recovery_drill(policy),
         ],
         asset_checks=[looking],
         jobs=jobs,

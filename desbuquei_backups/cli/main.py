@@ -25,6 +25,8 @@ _COMMANDS = {
     "release": "End the hold of a backup.",
     "audit": "The chain of evidence: verify it, anchor its head elsewhere.",
     "restore": "Restore a logical dump into an empty database.",
+    "recover": "Recover the cluster to any second, into a new data directory.",
+    "drill": "Recover on a scratch server, look at everything, measure it.",
 }
 _CATALOG = {"list", "status", "verify", "prune", "catalog"}
 

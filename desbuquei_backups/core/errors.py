@@ -19,6 +19,7 @@ BackupError
 ├── IdentityError           an encrypted backup, and no identity here that opens it
 ├── SlotError               a backup cannot be taken in the past or in the future
 ├── TargetRefused           the place to restore into is not empty, or is the source itself
+├── OutOfReach              no base backup and WAL lead to the recovery target
 ├── NotFound                no such backup here
 ├── ClockWrong              this machine's clock and the store's are too far apart to delete by
 └── Busy                    another run holds the database's lock
@@ -34,6 +35,7 @@ __all__ = [
     "IdentityError",
     "IntegrityError",
     "NotFound",
+    "OutOfReach",
     "RestoreFailed",
     "SlotError",
     "SourceError",
@@ -140,6 +142,10 @@ class SlotError(BackupError):
 
 
 class TargetRefused(BackupError):
+    pass
+
+
+class OutOfReach(BackupError):
     pass
 
 

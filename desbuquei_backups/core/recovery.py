@@ -1,86 +1,26 @@
 """What a recovery to a target needs: a base backup, perhaps an increment, WAL; or why it cannot be reached."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from desbuquei_backups.core.recovery_windows import Base, Point, Reach, Wal, Window, newest_timeline, own_end, reach
 from desbuquei_backups.core.targets import Target
-from desbuquei_backups.core.wal import DEFAULT_SEGMENT_SIZE, Histories, Segment, gaps, needed, show_lsn
+from desbuquei_backups.core.wal import Segment, needed, show_lsn
 
-# Bytes a second on two cores, as measured: what is untarred, what pg_combinebackup writes, what is replayed.
-_EXTRACTED, _COMBINED, _REPLAYED = 400_000_000, 250_000_000, 60_000_000
+__all__ = ["Base", "Plan", "Point", "Unreachable", "Wal", "estimate", "plan"]
 
-
-@dataclass(frozen=True, slots=True)
-class Base:
-    """A physical base backup: full, or an increment against `parent`.
-
-    `start` and `stop` are the WAL positions that it needs replayed to be consistent; `stopped_at` (aware UTC) is when
-    it was. `size` is bytes of the cluster that it restores, `stored` those of its archive.
-    """
-
-    backup_id: str
-    timeline: int
-    start: int
-    stop: int
-    stopped_at: datetime
-    size: int
-    stored: int
-    parent: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Point:
-    """A position in the WAL and the moment at which it was current; `name` of a restore point."""
-
-    timeline: int
-    position: int
-    at: datetime
-    name: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Wal:
-    """The WAL there is: names of whole segments, timelines' histories, and points whose moments are known."""
-
-    segments: frozenset[str]
-    histories: Histories
-    points: Sequence[Point] = ()
-    segment_size: int = DEFAULT_SEGMENT_SIZE
-
-    @property
-    def newest(self) -> Segment | None:
-        """The last segment of the last timeline."""
-        return max((Segment.of_name(name, self.segment_size) for name in self.segments), default=None)
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """What can be reached from one base without a gap: any moment between. `end_at` None: nothing tells it."""
-
-    base: Base
-    timeline: int
-    end: int
-    end_at: datetime | None
-
-    def holds(self, target: Target) -> bool:
-        if target.at is not None:
-            return self.base.stopped_at <= target.at and self.end_at is not None and target.at <= self.end_at
-        return target.position is None or self.base.stop <= target.position <= self.end
-
-    def said(self) -> str:
-        until = f"{self.end_at:%Y-%m-%d %H:%M:%S} UTC" if self.end_at is not None else "an unknown moment"
-        return (
-            f"{self.base.stopped_at:%Y-%m-%d %H:%M:%S} UTC ({show_lsn(self.base.stop)}) to {until} "
-            f"({show_lsn(self.end)}), from {self.base.backup_id}"
-        )
+# Bytes a second on two cores, as measured: unpacked and verified, written by pg_combinebackup, replayed.
+_UNPACKED, _COMBINED, _REPLAYED = 250_000_000, 250_000_000, 60_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to fetch, and how to stop. `segments` in order; `increment` is combined with `base` first.
+    """What to fetch, and how to stop. `segments`, in order, are those that the base does not hold itself.
 
-    `estimate` is of extracting, combining and replaying, at usual rates.
+    WAL is needed up to `until`. `certain`: that all which was committed before the target is before `until`, so that
+    where the WAL ends without anything later than the target, its end is the target. `estimate` is of unpacking,
+    combining and replaying, at usual rates.
     """
 
     target: Target
@@ -88,6 +28,8 @@ class Plan:
     increment: Base | None
     timeline: int
     segments: Sequence[Segment]
+    until: int
+    certain: bool
     estimate: timedelta
 
     @property
@@ -101,156 +43,140 @@ class Unreachable:
     """Why a target cannot be reached, and the windows that can."""
 
     why: str
-    windows: Sequence[Window] = field(default=())
+    windows: Sequence[Window] = ()
 
 
-def windows(bases: Sequence[Base], wal: Wal, timeline: int | None = None) -> list[Window]:
-    """What can be reached from each full base on the way to `timeline` (None: the newest), oldest first."""
-    timeline = timeline or _newest_timeline(bases, wal)
-    found = []
-    for base in sorted((each for each in bases if each.parent is None), key=lambda each: each.stop):
-        if not wal.histories.holds(timeline, base.timeline, base.start):
-            continue
-        end = _contiguous_end(base, timeline, wal)
-        if end is not None and end >= base.stop:
-            at = max((p.at for p in wal.points if _on(p, timeline, wal) and p.position <= end), default=None)
-            found.append(Window(base, timeline, end, max(at, base.stopped_at) if at else base.stopped_at))
-    return found
+@dataclass(frozen=True, slots=True)
+class _Sought:
+    """A target as a moment or a position; neither: the end. `only`: from that base and no other."""
+
+    at: datetime | None = None
+    position: int | None = None
+    only: str | None = None
+    unknown_name: bool = False
 
 
 def plan(
-    bases: Sequence[Base], wal: Wal, target: Target, *, timeline: int | None = None, combined_in_place: bool = False
+    bases: Sequence[Base],
+    wal: Wal,
+    target: Target,
+    *,
+    timeline: int | None = None,
+    increments: bool = False,
+    combined_in_place: bool = False,
 ) -> Plan | Unreachable:
-    """The cheapest way to `target`; `combined_in_place`: pg_combinebackup links files instead of copying them (18)."""
-    timeline = timeline or _newest_timeline(bases, wal)
+    """The cheapest way to `target`, on the way to `timeline` (None: the one that was begun last).
+
+    A name is that of a restore point, or the id of a backup, which is its own end; one that nothing is known of is
+    looked for by replaying all the WAL there is. `increments`: whether they are weighed against replaying WAL;
+    `combined_in_place`: pg_combinebackup links files instead of copying them (PostgreSQL 18).
+    """
+    full = [each for each in bases if each.parent is None]
+    if not full:
+        return Unreachable("there is no base backup")
+    timeline = timeline or newest_timeline(bases, wal)
     if not wal.histories.knows(timeline):
-        return Unreachable(f"the history of timeline {timeline} is missing", windows(bases, wal, timeline))
-    if target.name is not None:
-        named = [each for each in wal.points if each.name == target.name and _on(each, timeline, wal)]
-        if not named:
-            return Unreachable(f"there is no restore point {target.name}", windows(bases, wal, timeline))
-        stop_at = named[-1].position
-    else:
-        stop_at = target.position if target.position is not None else -1
-    reachable = windows(bases, wal, timeline)
-    ways = [way for window in reachable for way in _ways(window, bases, wal, target, stop_at, combined_in_place)]
+        return Unreachable(f"the history of timeline {timeline}, {timeline:08X}.history, is missing")
+    found = reach(bases, wal, timeline)
+    if not found.windows:
+        return Unreachable(f"no base backup is on the way to timeline {timeline}")
+    sought = _sought(target, full, wal, timeline)
+    windows = [each for each in found.windows if sought.only in (None, each.base.backup_id)]
+    # `latest` is the end of the newest WAL, not of what some older base still reaches.
+    windows = windows[-1:] if sought == _Sought() else windows
+    if sought.unknown_name:
+        # Where it is nobody knows: from the oldest base whose WAL leads to the end, it is found if it is there at all.
+        windows = [each for each in windows if each.end == found.windows[-1].end][:1]
+    chosen = bases if increments else full
+    ways = [
+        _way(target, sought, window, latest, wal, combined_in_place)
+        for window in windows
+        if window.holds(sought.at, sought.position)
+        for latest in chosen
+        if latest is window.base or _leads(latest, window, sought)
+    ]
     if ways:
         return min(ways, key=lambda way: way.estimate)
-    return Unreachable(_why(bases, wal, timeline, target, stop_at, reachable), reachable)
+    return Unreachable(_why(sought, full, found), found.windows)
 
 
-def _ways(
-    window: Window, bases: Sequence[Base], wal: Wal, target: Target, stop_at: int, combined_in_place: bool
-) -> list[Plan]:
-    """From the window's base alone, and with each of its increments that was over before the target."""
-    wanted = Target(position=stop_at) if stop_at >= 0 else target
-    if not window.holds(wanted):
-        return []
-    until = stop_at if stop_at >= 0 else _bound(window, wal, target)
-    found = []
-    for increment in (None, *(each for each in bases if each.parent == window.base.backup_id)):
-        latest = increment or window.base
-        before = latest.stop <= until if stop_at >= 0 else target.at is None or latest.stopped_at <= target.at
-        if not before or not wal.histories.holds(window.timeline, latest.timeline, latest.start):
-            continue
-        segments = needed(window.timeline, latest.start, until, wal.histories, wal.segment_size)
-        found.append(Plan(target, window.base, increment, window.timeline, segments, _estimate(
-            window.base, increment, len(segments) * wal.segment_size, combined_in_place
-        )))  # fmt: skip
-    return found
-
-
-def _bound(window: Window, wal: Wal, target: Target) -> int:
-    """The position up to which WAL is needed for a moment: that of the first point known to be after it."""
-    if target.at is None:
-        return window.end
-    after = [p.position for p in wal.points if p.at > target.at and _on(p, window.timeline, wal)]
-    return min([*after, window.end])
-
-
-def _estimate(base: Base, increment: Base | None, replayed: int, combined_in_place: bool) -> timedelta:
-    seconds = base.size / _EXTRACTED + replayed / _REPLAYED
-    if increment is not None:
-        seconds += increment.stored / _EXTRACTED + (0 if combined_in_place else base.size / _COMBINED)
+def estimate(size: int, replayed: int, *, increment: int = 0, combined_in_place: bool = False) -> timedelta:
+    """How long it usually takes to unpack and verify a base of `size` bytes and to replay so many bytes of WAL."""
+    seconds = size / _UNPACKED + replayed / _REPLAYED
+    if increment:
+        seconds += increment / _UNPACKED + (0 if combined_in_place else size / _COMBINED)
     return timedelta(seconds=seconds)
 
 
-def _why(
-    bases: Sequence[Base], wal: Wal, timeline: int, target: Target, stop_at: int, reachable: Sequence[Window]
-) -> str:
-    """The part that is missing, in one sentence."""
-    full = [each for each in bases if each.parent is None]
-    if not full:
-        return "there is no base backup"
-    if not reachable:
-        return _gap_of(max(full, key=lambda each: each.stop), timeline, wal)
-    position = stop_at if stop_at >= 0 else None
+def _sought(target: Target, full: Sequence[Base], wal: Wal, timeline: int) -> _Sought:
+    if target.name is None:
+        return _Sought(target.at, target.position)
+    for point in wal.on_the_way(timeline):
+        if point.name == target.name:
+            return _Sought(position=point.position)
     for base in full:
-        inside = (position is not None and base.start <= position < base.stop) or (
-            target.at is not None and not any(other.stopped_at <= target.at for other in full)
-        )
-        if inside and position is not None:
-            return f"{show_lsn(position)} lies within the base backup {base.backup_id}, which was not consistent yet"
-    oldest, newest = reachable[0], max(reachable, key=lambda window: window.end)
-    if target.at is not None and target.at < oldest.base.stopped_at:
-        return f"it is before the oldest base backup was whole ({oldest.base.stopped_at:%Y-%m-%d %H:%M:%S} UTC)"
-    if position is not None and position < oldest.base.stop:
-        return f"it is before the oldest base backup was whole ({show_lsn(oldest.base.stop)})"
-    after_all = (target.at is not None and newest.end_at is not None and target.at > newest.end_at) or (
-        position is not None and position > newest.end
+        if base.backup_id == target.name:
+            return _Sought(position=base.stop, only=base.backup_id)
+    return _Sought(unknown_name=True)
+
+
+def _leads(increment: Base, window: Window, sought: _Sought) -> bool:
+    """Whether an increment belongs to the window's base, and was whole before what is sought."""
+    if increment.parent != window.base.backup_id or sought.unknown_name:
+        return False
+    if sought.at is not None:
+        return increment.stopped_at <= sought.at
+    return increment.stop <= (sought.position if sought.position is not None else window.end)
+
+
+def _way(target: Target, sought: _Sought, window: Window, latest: Base, wal: Wal, combined_in_place: bool) -> Plan:
+    until, certain = _until(sought, window, wal)
+    begin = own_end(latest, window.timeline, wal)
+    segments = needed(window.timeline, begin, until, wal.histories, wal.segment_size) if until > begin else []
+    increment = latest if latest is not window.base else None
+    how_long = estimate(
+        window.base.size,
+        len(segments) * wal.segment_size,
+        increment=increment.stored if increment else 0,
+        combined_in_place=combined_in_place,
     )
-    if after_all and gaps(
-        needed(timeline, newest.base.start, _end(timeline, wal), wal.histories, wal.segment_size), wal.segments
-    ):
-        return _gap_of(newest.base, timeline, wal)
-    if after_all:
-        return "it is after the newest WAL that there is"
-    before = [base for base in full if _is_before(base, target, position)]
-    return _gap_of(max(before, key=lambda each: each.stop), timeline, wal) if before else "no base backup leads there"
+    return Plan(target, window.base, increment, window.timeline, segments, until, certain, how_long)
 
 
-def _is_before(base: Base, target: Target, position: int | None) -> bool:
-    if position is not None:
-        return base.stop <= position
-    return target.at is None or base.stopped_at <= target.at
+def _until(sought: _Sought, window: Window, wal: Wal) -> tuple[int, bool]:
+    """Up to where WAL is needed, and whether what was committed before the target is sure to be there.
 
-
-def _gap_of(base: Base, timeline: int, wal: Wal) -> str:
-    missing = gaps(
-        needed(timeline, base.start, max(_end(timeline, wal), base.stop), wal.histories, wal.segment_size), wal.segments
-    )
-    if not missing:
-        return f"the WAL of {base.backup_id} is not on the way to timeline {timeline}"
-    return f"WAL is missing after {base.backup_id}: {'; '.join(gap.said() for gap in missing[:3])}"
-
-
-def _contiguous_end(base: Base, timeline: int, wal: Wal) -> int | None:
-    """Up to where there is WAL without a gap from the start of a base; None if there is none at all."""
-    wanted = needed(timeline, base.start, max(_end(timeline, wal), base.stop), wal.histories, wal.segment_size)
-    end = None
-    for segment in wanted:
-        if segment.name not in wal.segments:
-            break
-        end = segment.end
-    return end
-
-
-def _end(timeline: int, wal: Wal) -> int:
-    """The position after the last segment on the way to the timeline."""
-    ways: Mapping[int, int | None] = {each: last for each, _, last in wal.histories.path(timeline)}
-    ends = [
-        segment.end
-        for name in wal.segments
-        if (segment := Segment.of_name(name, wal.segment_size)).timeline in ways
-        and ((last := ways[segment.timeline]) is None or segment.start < last)
+    For a moment, up to the first point that is known to be later; without one, all that there is.
+    """
+    if sought.at is None:
+        return sought.position if sought.position is not None else window.end, not sought.unknown_name
+    later = [
+        min(point.end or point.position, window.end)
+        for point in wal.on_the_way(window.timeline)
+        if point.at >= sought.at and window.base.stop <= point.position <= window.end
     ]
-    return max(ends, default=0)
+    return (later[0], True) if later else (window.end, False)
 
 
-def _on(point: Point, timeline: int, wal: Wal) -> bool:
-    return wal.histories.holds(timeline, point.timeline, point.position)
-
-
-def _newest_timeline(bases: Sequence[Base], wal: Wal) -> int:
-    newest = wal.newest
-    return max([*(base.timeline for base in bases), newest.timeline if newest is not None else 1])
+def _why(sought: _Sought, full: Sequence[Base], found: Reach) -> str:
+    """The part that is missing, in one sentence."""
+    at, position = sought.at, sought.position
+    if position is not None:
+        for base in full:
+            if base.start <= position < base.stop:
+                return f"{show_lsn(position)} lies within the base backup {base.backup_id}, which was not whole yet"
+    whole = [
+        window
+        for window in found.windows
+        if (at is not None and window.base.stopped_at <= at)
+        or (position is not None and window.base.stop <= position)
+        or (at is None and position is None)
+    ]
+    if not whole:
+        first = found.windows[0].base
+        moment = f"{first.stopped_at:%Y-%m-%d %H:%M:%S} UTC" if at is not None else show_lsn(first.stop)
+        return f"it is before the oldest base backup, {first.backup_id}, was whole ({moment})"
+    last = whole[-1]
+    if (gap := found.gap_after(last)) is not None:
+        return f"WAL is missing after {last.base.backup_id}: {gap.said()}"
+    return "it is after the newest WAL that there is"

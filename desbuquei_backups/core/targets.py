@@ -42,11 +42,12 @@ def parse_target(text: str) -> Target:
         return Target(name=text)
     try:
         found = datetime.fromisoformat(text)
-    except ValueError:
+        if found.utcoffset() is None:
+            again = found.isoformat(sep="T")
+            raise ConfigurationError(
+                f"{text} has no zone: whose {found:%H:%M} is it?",
+                remedy=f"add it: {again}+00:00 is UTC, {again}-03:00 Brasília",
+            )
+        return Target(at=found.astimezone(UTC))
+    except (ValueError, OverflowError):
         raise ConfigurationError(f"{text!r:.80} is no instant", remedy=f"write {_FORMS}") from None
-    if found.utcoffset() is None:
-        raise ConfigurationError(
-            f"{text} has no zone: whose {found:%H:%M} is it?",
-            remedy=f"add it: {text}+00:00 is UTC, {text}-03:00 Brasília",
-        )
-    return Target(at=found.astimezone(UTC))

@@ -30,6 +30,7 @@ from desbuquei_backups.core.slots import due_before, falls_due, last_due
 RESERVED = {
     "audit_report",
     "base_backup",
+    "drills",
     "evidence",
     "evidence_anchor",
     "probe",

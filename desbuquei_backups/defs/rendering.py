@@ -104,7 +104,7 @@ def findings_table(findings: Sequence[Finding]) -> dg.TableMetadataValue:
             dict.fromkeys(("expected", "found", "why"), "")
             | {"what": f"… and {len(ordered) - _MOST_ROWS:,} more", "verdict": ordered[_MOST_ROWS].verdict.value}
         )
-    return _table(rows, ("verdict", "what", "expected", "found", "why"))
+    return table(rows, ("verdict", "what", "expected", "found", "why"))
 
 
 def dump_metadata(taken: Taken, folder: Path) -> Mapping[str, Any]:
@@ -125,12 +125,12 @@ def dump_metadata(taken: Taken, folder: Path) -> Mapping[str, Any]:
         "seconds": manifest.duration_seconds,
         "tables": len(manifest.tables),
         "rows": manifest.rows,
-        "row counts": _table(
+        "row counts": table(
             [{"table": table.identity, "rows": table.rows or 0} for table in manifest.tables[:_MOST_ROWS]],
             ("table", "rows"),
             rows="int",
         ),
-        "left out": _table(
+        "left out": table(
             [{"kind": left.kind, "what": left.identity, "why": left.reason} for left in manifest.left_out],
             ("kind", "what", "why"),
         ),
@@ -182,13 +182,13 @@ def manifest_metadata(sealed: Sealed, folder: Path) -> Mapping[str, Any]:
         "file": dg.MetadataValue.path(str(folder / manifest_name(manifest.backup_id))),
         "SHA-256": sealed.sha256,
         "previous manifest's SHA-256": manifest.previous_manifest_sha256 or "none: the first",
-        "files": _table(
+        "files": table(
             [{"file": f.name, "bytes": f.size, "MD5": f.md5, "SHA-256": f.sha256} for f in manifest.files],
             ("file", "bytes", "MD5", "SHA-256"),
             bytes="int",
         ),
         **_decrypted(manifest),
-        "needs on restore": _table(
+        "needs on restore": table(
             [
                 {"kind": r.kind, "name": r.name, "version": r.version or "", "dependants": len(r.dependants)}
                 for r in manifest.requirements
@@ -208,7 +208,7 @@ def _decrypted(manifest: Manifest) -> Mapping[str, Any]:
         for file in manifest.files
         if (inside := file.decrypted) is not None
     ]
-    return {"decrypted": _table(rows, ("file", "bytes", "MD5", "SHA-256"), bytes="int")} if rows else {}
+    return {"decrypted": table(rows, ("file", "bytes", "MD5", "SHA-256"), bytes="int")} if rows else {}
 
 
 def archive_metadata(archived: Archived) -> Mapping[str, Any]:
@@ -217,7 +217,7 @@ def archive_metadata(archived: Archived) -> Mapping[str, Any]:
         "backup id": archived.manifest.backup_id,
         "dump": dg.MetadataValue.url(archived.dump_uri or ""),
         "size (bytes)": archived.manifest.size,
-        "objects": _table(
+        "objects": table(
             [
                 {
                     "object": file.stored.uri,
@@ -257,7 +257,7 @@ def retention_metadata(done: Sequence[Pruned]) -> Mapping[str, Any]:
     return {
         **counts,
         "freed (bytes)": sum(each.freed for each in done),
-        "verdicts": _table(verdicts, ("backup", "place", "verdict", "why", "bytes"), bytes="int"),
+        "verdicts": table(verdicts, ("backup", "place", "verdict", "why", "bytes"), bytes="int"),
         **({"not shown": len(ordered) - _MOST_ROWS} if len(ordered) > _MOST_ROWS else {}),
     }
 
@@ -274,7 +274,7 @@ def evidence_metadata(audited: Audited, anchored: Anchored | None) -> Mapping[st
         "anchor": dg.MetadataValue.json(told.model_dump(mode="json") if told is not None else {}),
         "anchored": ", ".join(anchored.where if anchored is not None else ())
         or "nowhere: set anchor_command in the policy, or a second place; see docs/evidence.md",
-        "breaks": _table(
+        "breaks": table(
             [
                 {"fault": each.fault.value, "what": each.said(), "backup": each.backup_id or ""}
                 for each in audited.breaks[:_MOST_ROWS]
@@ -294,7 +294,7 @@ def proof_metadata(proof: Proof) -> Mapping[str, Any]:
         "rows": proof.manifest.rows,
         "tables": len(proof.row_counts),
         "row counts": findings_table(proof.row_counts),
-        "the server lacks": _table(
+        "the server lacks": table(
             [{"kind": u.requirement.kind, "name": u.requirement.name, "why": u.why} for u in proof.lacking],
             ("kind", "name", "why"),
         ),
@@ -311,7 +311,8 @@ def _restored(proof: Proof) -> str:
     return f"as {proof.restored}, whose bytes are the same"
 
 
-def _table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], /, **types: str) -> dg.TableMetadataValue:
+def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], /, **types: str) -> dg.TableMetadataValue:
+    """Rows under those columns, which are text unless `types` says otherwise."""
     schema = dg.TableSchema([dg.TableColumn(name, types.get(name, "string")) for name in columns])
     return dg.MetadataValue.table([dg.TableRecord(dict(row)) for row in rows], schema=schema)
 

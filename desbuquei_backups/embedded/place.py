@@ -6,39 +6,18 @@ programs below a closed folder such as /root: data, and a copy of the programs, 
 
 import hashlib
 import os
-import pwd
 import shutil
-import stat
 import tempfile
-import threading
 from dataclasses import dataclass
 from pathlib import Path
 
 from desbuquei_backups.embedded.errors import EmbeddedError
 from desbuquei_backups.embedded.home import Home
+from desbuquei_backups.postgres.account import CANDIDATES, Account, first_of, within_reach
 
 __all__ = ["Account", "Place", "forget", "link_tree", "settle"]
 
 OPEN_GROUND = Path("/var/lib/desbuquei")
-_copying = threading.Lock()
-_CANDIDATES = ("nobody", "postgres", "daemon")
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """An unprivileged user of the operating system."""
-
-    uid: int
-    gid: int
-
-    def reaches(self, path: Path) -> bool:
-        """Whether this user may enter every folder above `path`, and read it, going by the permission bits."""
-        return self._may(path, stat.S_IROTH) and all(self._may(folder, stat.S_IXOTH) for folder in path.parents)
-
-    def _may(self, path: Path, right: int) -> bool:
-        status = path.stat()
-        shift = 6 if status.st_uid == self.uid else 3 if status.st_gid == self.gid else 0
-        return bool(status.st_mode & (right << shift))
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,27 +47,7 @@ class Place:
 
     def within_reach(self, program: Path, root: Path) -> Path:
         """`root` (a folder or the program itself) if the account can run `program` in it, else a copy that it can."""
-        if self.account is None or self.account.reaches(program):
-            return root
-        with _copying:  # several servers start at once, from the same programs
-            return self._copy(program, root)
-
-    def _copy(self, program: Path, root: Path) -> Path:
-        status = program.stat()
-        target = self.path / f"{root.name}-{status.st_size}-{status.st_mtime_ns}"
-        if not target.exists():
-            for old in self.path.glob(f"{root.name}-*"):
-                _remove(old)
-            aside = self.path / f"copy-of-{root.name}"
-            _remove(aside)
-            if root.is_dir():
-                shutil.copytree(root, aside)
-            else:
-                shutil.copy2(root, aside)
-            for path in [aside, *aside.rglob("*")]:
-                path.chmod(0o755 if path.is_dir() or path.stat().st_mode & stat.S_IXUSR else 0o644)
-            aside.rename(target)
-        return target
+        return within_reach(program, root, self.path, self.account)
 
 
 def settle(home: Home) -> Place:
@@ -97,7 +56,11 @@ def settle(home: Home) -> Place:
     if os.geteuid() != 0:
         inside.mkdir(mode=0o755, exist_ok=True)
         return Place(inside, None)
-    account = _account()
+    if (account := first_of(CANDIDATES)) is None:
+        raise EmbeddedError(
+            f"PostgreSQL refuses to run as root, and none of the users {', '.join(CANDIDATES)} exists here.",
+            remedy="Run this as an ordinary user, or add one: useradd --system postgres",
+        )
     path = Path(home.read("place").get("path") or _choose(home, inside, account))
     path.mkdir(parents=True, exist_ok=True)
     path.chmod(0o755)
@@ -124,20 +87,6 @@ def _choose(home: Home, inside: Path, account: Account) -> Path:
     except OSError:
         return Path(tempfile.mkdtemp(prefix="desbuquei-"))
     return path
-
-
-def _account() -> Account:
-    for name in _CANDIDATES:
-        try:
-            entry = pwd.getpwnam(name)
-        except KeyError:
-            continue
-        if entry.pw_uid != 0:
-            return Account(entry.pw_uid, entry.pw_gid)
-    raise EmbeddedError(
-        f"PostgreSQL refuses to run as root, and none of the users {', '.join(_CANDIDATES)} exists here.",
-        remedy="Run this as an ordinary user, or add one: useradd --system postgres",
-    )
 
 
 def link_tree(source: Path, target: Path) -> None:

@@ -13,8 +13,8 @@ from desbuquei_backups.embedded.errors import EmbeddedError, log_tail
 from desbuquei_backups.embedded.home import Home, locked
 from desbuquei_backups.embedded.place import Place, link_tree
 from desbuquei_backups.embedded.ports import LOOPBACK, pick
-from desbuquei_backups.embedded.process import Process
 from desbuquei_backups.embedded.programs import postgres_folder
+from desbuquei_backups.postgres.process import Process
 
 __all__ = ["start", "stop"]
 

@@ -13,8 +13,8 @@ from desbuquei_backups.embedded.errors import EmbeddedError, log_tail
 from desbuquei_backups.embedded.home import Home, locked
 from desbuquei_backups.embedded.place import Place
 from desbuquei_backups.embedded.ports import DERIVED, LOOPBACK, pick
-from desbuquei_backups.embedded.process import Process
 from desbuquei_backups.embedded.programs import weed
+from desbuquei_backups.postgres.process import Process
 
 __all__ = ["start", "stop"]
 

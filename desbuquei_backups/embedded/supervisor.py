@@ -21,7 +21,7 @@ from desbuquei_backups.embedded.endpoints import Endpoints, PostgresServer, S3Se
 from desbuquei_backups.embedded.errors import EmbeddedError
 from desbuquei_backups.embedded.home import Home
 from desbuquei_backups.embedded.place import Place, settle
-from desbuquei_backups.embedded.process import Process
+from desbuquei_backups.postgres.process import Process
 
 _GRACE = 1.5
 """Seconds without a user before the servers go: the next command of a script finds them still up."""

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable, Iterator
 
 from desbuquei_backups.core.errors import IntegrityError
-from desbuquei_backups.core.manifest import Manifest, Role
+from desbuquei_backups.core.manifest import FileFacts
 from desbuquei_backups.storage.age_keys import Identity
 from desbuquei_backups.storage.catalog import key_of
 from desbuquei_backups.storage.inside import read_inside
@@ -13,18 +13,16 @@ from desbuquei_backups.storage.s3 import Bucket
 
 def read_archived(
     bucket: Bucket,
-    manifest: Manifest,
-    role: Role,
+    file: FileFacts,
     identity: Identity | None,
     *,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Iterator[bytes]:
-    """The SQL in one file of an archived backup; `identity` opens it if it is encrypted.
+    """What is in one file of an archived backup; `identity` opens it if it is encrypted.
 
     IntegrityError if the object is damaged or another one, at the latest when all of it was read; IdentityError;
     NotFound; StoreError.
     """
-    file = manifest.file(role)
     digest = hashlib.sha256()
 
     def hashed() -> Iterator[bytes]:

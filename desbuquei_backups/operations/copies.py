@@ -61,7 +61,8 @@ def can_open(site: Site, manifest: Manifest) -> bool:
     return not manifest.recipients or not set(known).isdisjoint(manifest.recipients)
 
 
-def _refuse_unopenable(site: Site, manifest: Manifest) -> None:
+def refuse_unopenable(site: Site, manifest: Manifest) -> None:
+    """IdentityError unless `can_open`."""
     if can_open(site, manifest):
         return
     if site.identity is None:
@@ -81,14 +82,14 @@ def _in_s3(site: Site, backup_id: str, place: Place) -> Copy:
             f"it is not archived in {site.bucket.uri(tier)}",
             remedy="`desbuquei list --remote` shows what is there; --from disk restores the copy in the backup folder",
         )
-    _refuse_unopenable(site, manifest)
+    refuse_unopenable(site, manifest)
     found = site.bucket.head(key_of(manifest.dump.name))
     if found is not None and found.frozen:
         raise Frozen(f"{found.uri} is in {found.storage_class.value}", remedy=THAW)
     return Copy(
         manifest,
         place,
-        lambda role, progress: read_archived(site.bucket, manifest, role, site.identity, progress=progress),
+        lambda role, progress: read_archived(site.bucket, manifest.file(role), site.identity, progress=progress),
     )
 
 
@@ -104,7 +105,7 @@ def _on_disk(site: Site, backup_id: str) -> Copy:
     manifest = found.manifest
     if not is_on_disk(folder, manifest):
         raise NotFound(f"none of its files is in {folder}", remedy="restore the archived copy: --from s3")
-    _refuse_unopenable(site, manifest)
+    refuse_unopenable(site, manifest)
     site.progress.stage("verifying checksums", manifest.size)
     if wrong := verify.checksum_faults(folder, manifest, progress=site.progress.advance):
         raise IntegrityError("; ".join(wrong), remedy="restore the archived copy: --from s3")

@@ -1,8 +1,6 @@
 """Unpack a base backup into a folder, as it streams, and let PostgreSQL's own program verify it."""
 
-import io
 import shutil
-import tarfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,8 +14,10 @@ from desbuquei_backups.operations.site import Site
 from desbuquei_backups.postgres import physical
 from desbuquei_backups.postgres.programs import choose
 from desbuquei_backups.storage import disk
+from desbuquei_backups.storage.ahead import ahead
 from desbuquei_backups.storage.inside import read_inside
-from desbuquei_backups.storage.stream import read_file
+from desbuquei_backups.storage.stream import OTHER_COPY, read_file
+from desbuquei_backups.storage.tar_stream import TarWriter
 
 _UNPACKED = ".unpacked-"
 _SPARE = 1.1  # of the cluster's size, that must be free to unpack it
@@ -42,14 +42,13 @@ def unpacked_and_verified(site: Site, manifest: Manifest) -> Unpacked:
     if not can_open(site, manifest):
         return Unpacked(programs.version, unread="it is encrypted, and no identity is named that opens it")
     folder = site.settings.folder
-    tars = [file for file in manifest.files if file.role in (Role.BASE, Role.TABLESPACE)]
+    tars = tars_of(manifest)
     if (free := shutil.disk_usage(folder).free) < manifest.base.size * _SPARE:
         return Unpacked(
             programs.version,
             unread=f"unpacking it takes {manifest.base.size / 1e9:.1f} GB, and {folder} has {free / 1e9:.1f} GB free",
         )
-    site.progress.stage("verifying the base backup", sum(file.size for file in tars))
-    oids = {space.file: space.oid for space in manifest.base.tablespaces}
+    site.progress.stage("verifying the base backup", sum(file.size for file, _ in tars))
 
     def counted(file: FileFacts) -> Iterator[bytes]:
         for chunk in read_file(folder / file.name):
@@ -58,18 +57,29 @@ def unpacked_and_verified(site: Site, manifest: Manifest) -> Unpacked:
 
     try:
         with beside(folder) as place:
-            for file in tars:
-                into = place if file.role is Role.BASE else place / "pg_tblspc" / str(oids[file.name])
-                unpack(read_inside(counted(file), file, site.identity), into)
-            # Of several tars none has it.
-            with disk.disk_errors(place):
+            for file, below in tars:
+                unpack(read_inside(counted(file), file, site.identity), place / below)
+            if len(tars) > 1:
                 own = manifest.file(Role.BASE_MANIFEST)
-                (place / physical.MANIFEST).write_bytes(
-                    b"".join(read_inside(read_file(folder / own.name), own, site.identity))
-                )
+                write_manifest(read_inside(read_file(folder / own.name), own, site.identity), place)
             return Unpacked(programs.version, physical.verify(programs, place))
     except IntegrityError as error:
         return Unpacked(programs.version, [error.what])
+
+
+def tars_of(manifest: Manifest) -> list[tuple[FileFacts, str]]:
+    """The tars of a base backup, the data directory's first, each with where it goes below that."""
+    assert manifest.base is not None
+    oids = {space.file: space.oid for space in manifest.base.tablespaces}
+    spaces = [(file, f"pg_tblspc/{oids[file.name]}") for file in manifest.files if file.role is Role.TABLESPACE]
+    return [(manifest.file(Role.BASE), ""), *spaces]
+
+
+def write_manifest(chunks: Iterable[bytes], into: Path) -> None:
+    """PostgreSQL's own manifest beside what it speaks of: where there are several tars, none of them has it."""
+    path = into / physical.MANIFEST
+    with disk.disk_errors(path):
+        path.write_bytes(b"".join(chunks))
 
 
 def unpack(chunks: Iterable[bytes], into: Path) -> None:
@@ -79,14 +89,13 @@ def unpack(chunks: Iterable[bytes], into: Path) -> None:
     """
     with disk.disk_errors(into):
         into.mkdir(mode=0o700, parents=True, exist_ok=True)
-        try:
-            with tarfile.open(fileobj=_Readable(chunks), mode="r|", bufsize=1 << 20) as tar:
-                tar.extractall(into, filter="data", numeric_owner=True)
-        except tarfile.TarError as error:
-            raise IntegrityError(
-                f"the base backup cannot be unpacked: {error}",
-                remedy="take the copy in the other place, or another",
-            ) from None
+    writer = TarWriter(into)
+    try:
+        with disk.disk_errors(into):
+            for _ in writer.passing(ahead(chunks), name="the base backup", remedy=OTHER_COPY):
+                pass
+    finally:
+        writer.close()
 
 
 @contextmanager
@@ -100,24 +109,3 @@ def beside(folder: Path) -> Iterator[Path]:
         yield place
     finally:
         shutil.rmtree(place, ignore_errors=True)
-
-
-class _Readable(io.RawIOBase):
-    """Chunks as a file; what they raise is raised."""
-
-    def __init__(self, chunks: Iterable[bytes]) -> None:
-        self._chunks, self._left = iter(chunks), memoryview(b"")
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: "memoryview[int]") -> int:  # type: ignore[override]
-        while not self._left:
-            chunk = next(self._chunks, None)
-            if chunk is None:
-                return 0
-            self._left = memoryview(chunk)
-        count = min(len(self._left), len(buffer))
-        buffer[:count] = self._left[:count]
-        self._left = self._left[count:]
-        return count

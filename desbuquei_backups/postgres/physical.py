@@ -140,13 +140,13 @@ def configuration(connection: Connection) -> dict[str, str]:
     return found
 
 
-def verify(programs: Programs, folder: Path) -> list[str]:
+def verify(programs: Programs, folder: Path, *, ignore: Sequence[str] = ()) -> list[str]:
     """What pg_verifybackup has against an unpacked base backup; nothing if it is whole.
 
-    The WAL in it is read, too, by pg_waldump.
+    The WAL in it is read, too, by pg_waldump. `ignore`: what in the folder is not of the backup.
     """
     done = subprocess.run(
-        [programs.path("pg_verifybackup"), "--quiet", str(folder)],
+        [programs.path("pg_verifybackup"), "--quiet", *(f"--ignore={each}" for each in ignore), str(folder)],
         capture_output=True,
         text=True,
         env=clean_environment(),

@@ -65,6 +65,17 @@ def choose(server_major: int) -> Programs:
     return min(suitable, key=lambda programs: programs.major)
 
 
+def choose_server(major: int) -> Programs:
+    """The programs of a server of just that major version: no other starts a cluster of it. ToolMissing."""
+    for programs in installed():
+        if programs.major == major and os.access(programs.path("postgres"), os.X_OK):
+            return programs
+    raise ToolMissing(
+        f"the cluster is of PostgreSQL {major}, and no server of that version is installed here",
+        remedy=f"install postgresql-{major}, or name its bin folder in DESBUQUEI_PG_BIN",
+    )
+
+
 def clean_environment(**given: str) -> dict[str, str]:
     """The environment for a program: a few inherited variables, English messages, and what is `given`."""
     inherited = {name: value for name in _INHERITED if (value := os.environ.get(name)) is not None}

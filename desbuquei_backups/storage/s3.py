@@ -339,12 +339,27 @@ class Bucket:
         """
         yield from read_ranges(self.client, self.name, self._key(key))
 
+    def fetch(self, key: str) -> tuple[bytes, Mapping[str, str]]:
+        """A small object at once, with the metadata that it was stored with; NotFound if there is none."""
+        with store_errors(f"reading {self.uri(key)}"):
+            answer = self.client.get_object(Bucket=self.name, Key=self._key(key))
+            with answer["Body"] as body:
+                return body.read(), answer["Metadata"]
+
     def keys(self, folder: str, *, after: str = "", at_once: int = 1000) -> Iterator[str]:
         """The keys below a folder, in order, without this bucket's prefix; those after `folder` + `after` alone.
 
         `at_once`: how many the store is asked for at a time.
         """
         return (entry.key for entry in self.entries(folder, after=after, at_once=at_once))
+
+    def dated_keys(self, folder: str) -> Iterator[tuple[str, datetime]]:
+        """The same, each with the moment (aware UTC) at which it was stored."""
+        start = self._key(folder)
+        with store_errors(f"listing {self.uri(folder)}"):
+            for page in self.client.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=start):
+                for found in page.get("Contents", ()):
+                    yield found["Key"][len(start) - len(folder) :], found["LastModified"]
 
     def entries(self, folder: str, *, after: str = "", flat: bool = False, at_once: int = 1000) -> Iterator[Entry]:
         """The same, with each object's size and storage class. `flat`: folders below that one are left out."""

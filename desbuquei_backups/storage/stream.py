@@ -21,6 +21,7 @@ from desbuquei_backups.storage.parts import PartsHasher
 CHUNK = 1024 * 1024
 _ZLIB_ERROR: type[Exception] = cast("type[Exception]", isal_zlib.error)  # its stubs do not say so
 OTHER_COPY = "use the copy in the other place (disk or S3); `desbuquei verify` says which one is whole"
+_PIECE = 16 * 1024
 _AHEAD = 8  # chunks between the reader and the compressor: enough to keep both busy, little to hold
 
 
@@ -202,10 +203,10 @@ def read_zstd(chunks: Iterable[bytes], *, name: str) -> Iterator[bytes]:
     inflater = ZstdDecompressor().decompressobj()
     followed = False
     try:
-        for chunk in chunks:
+        for piece in _pieces(chunks):
             if inflater.eof:
-                followed = followed or bool(chunk)
-            elif plain := inflater.decompress(chunk):
+                followed = followed or bool(piece)
+            elif plain := inflater.decompress(piece):
                 yield plain
     except ZstdError as error:
         raise IntegrityError(f"{name} is damaged: {error}", remedy=OTHER_COPY) from None
@@ -213,6 +214,14 @@ def read_zstd(chunks: Iterable[bytes], *, name: str) -> Iterator[bytes]:
         raise IntegrityError(
             f"{name} is {'followed by foreign bytes' if inflater.eof else 'cut off'}", remedy=OTHER_COPY
         )
+
+
+def _pieces(chunks: Iterable[bytes]) -> "Iterator[memoryview[int]]":
+    """Small ones: of a megabyte of zstd, a gigabyte may come at once."""
+    for chunk in chunks:
+        view = memoryview(chunk)
+        for start in range(0, len(view), _PIECE):
+            yield view[start : start + _PIECE]
 
 
 def read_file(path: Path) -> Iterator[bytes]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import timedelta
 
 from desbuquei_backups.core.comparison import Finding, Verdict, compare
 from desbuquei_backups.core.manifest import FileFacts, Manifest
@@ -11,6 +12,7 @@ from desbuquei_backups.core.transport import Transport
 from desbuquei_backups.operations.archive import Archived
 from desbuquei_backups.operations.base_backup import BaseTaken
 from desbuquei_backups.operations.chain_audit import Audited
+from desbuquei_backups.operations.drill_record import DrillRecord
 from desbuquei_backups.operations.egress import Price
 from desbuquei_backups.operations.equal_copy import Proof
 from desbuquei_backups.storage.s3 import StoredObject
@@ -28,6 +30,7 @@ CONTENT_MATCHES = "content_matches"
 SCHEMA_MATCHES = "schema_matches"
 RECOVERY_POINT_WITHIN_OBJECTIVE = "recovery_point_within_objective"
 WAL_IS_CONTINUOUS = "wal_is_continuous"
+RECOVERY_TIME_WITHIN_OBJECTIVE = "recovery_time_within_objective"
 RETENTION_IS_HONOURED = "retention_is_honoured"
 EVIDENCE_IS_UNBROKEN = "evidence_is_unbroken"
 
@@ -44,6 +47,10 @@ DESCRIPTIONS = {
     RETENTION_IS_HONOURED: "What the policy keeps is there, and what it does not is gone.",
     EVIDENCE_IS_UNBROKEN: "Every link of the chain of evidence is what the next one says it was, and none is missing.",
     WAL_IS_CONTINUOUS: "No WAL is missing from the first base backup of the window to where the server is.",
+    RECOVERY_TIME_WITHIN_OBJECTIVE: (
+        "A sound copy of the cluster, recovered from S3, accepts connections within the recovery time objective; one "
+        "of the source's present size would, too."
+    ),
     RECOVERY_POINT_WITHIN_OBJECTIVE: "The newest backup is never older than the recovery point objective.",
 }
 
@@ -215,3 +222,31 @@ def wal_within_objective(finding: Finding) -> Judgement:
     """What the server has and S3 has not is no older than the recovery point objective."""
     judgement = judge(RECOVERY_POINT_WITHIN_OBJECTIVE, [finding])
     return replace(judgement, summary=f"{finding.restored or 'not known'}, promised: {finding.source}; {finding.why}")
+
+
+def recovery_time_within_objective(policy: Policy, drill: DrillRecord) -> Judgement:
+    """The drill's recovery took no longer than promised, nor would one of the present size, and the copy is sound."""
+    promised = policy.recovery_time_objective
+    said = f"at most {in_words(promised)}"
+    stages = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in drill.seconds.items())
+    findings = [
+        _within("measured", drill.recovery_seconds, promised, stages),
+        _within(
+            "expected for the present size", drill.expected_seconds, promised, f"{drill.present_size or 0:,} bytes"
+        ),
+    ]
+    sound = "sound" if not drill.faults else "not sound"
+    verdict = Verdict.DIFFERS if drill.faults else Verdict.MATCHES
+    findings.append(Finding("the recovered copy", "sound", sound, verdict, "; ".join(drill.faults or drill.checked)))
+    findings += [Finding("not checked", None, None, Verdict.UNCOMPARED, why) for why in drill.unchecked]
+    judgement = judge(RECOVERY_TIME_WITHIN_OBJECTIVE, findings)
+    return replace(judgement, summary=f"{drill.recovery_seconds:,.1f} s, promised: {said}; the copy is {sound}")
+
+
+def _within(subject: str, seconds: float | None, promised: timedelta, why: str) -> Finding:
+    said = f"at most {in_words(promised)}"
+    if seconds is None:
+        return Finding(subject, said, None, Verdict.UNCOMPARED, "the source was not asked for its size")
+    if seconds <= promised.total_seconds():
+        return Finding(subject, said, said, Verdict.MATCHES, f"{seconds:,.1f} s: {why}")
+    return Finding(subject, said, f"{seconds:,.1f} s", Verdict.DIFFERS, why)

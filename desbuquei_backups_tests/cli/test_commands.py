@@ -435,3 +435,22 @@ def test_an_encrypted_backup_is_proven_and_restored_with_an_identity_alone(run, 
     restored = run("restore", backup_id, "--into", target, "--identity", str(ours.file), **alone)
     assert restored.returncode == 0, restored.stderr
     assert json.loads(run("verify", backup_id, "--json").stdout)["backups"][0]["files"][0]["unopened"]
+
+
+def test_recover_refuses_a_target_without_a_zone_before_anything_else(run, tmp_path) -> None:
+    done = run("recover", "--to", "2026-02-02T12:00:00", "--data-dir", str(tmp_path / "new"), "--json")
+    assert done.returncode == 2
+    error = json.loads(done.stdout)
+    assert "has no zone" in error["what"]
+    assert "+00:00" in error["remedy"]
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("command", ["recover", "drill"])
+def test_without_a_base_backup_recover_and_drill_say_what_is_left(run, tmp_path, command: str) -> None:
+    arguments = ["--to", "latest", "--data-dir", str(tmp_path / "new")] if command == "recover" else []
+    done = run(command, *arguments)
+    assert done.returncode == 1
+    assert "there is no base backup" in done.stderr
+    assert "desbuquei restore" in done.stderr
+    assert not (tmp_path / "new").exists()

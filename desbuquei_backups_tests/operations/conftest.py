@@ -17,6 +17,8 @@ from desbuquei_backups.storage.versions import versions
 from desbuquei_backups_tests.clusters import Cluster
 from desbuquei_backups_tests.conftest import Clock, Endpoints, MakeSite
 from desbuquei_backups_tests.operations.losses import Losses
+from desbuquei_backups_tests.operations.origin import ground, origin
+from desbuquei_backups_tests.operations.story import Story, tell
 from desbuquei_backups_tests.operations.tiers import TOGETHER
 from desbuquei_backups_tests.operations.wal import write
 from desbuquei_backups_tests.urls import with_database
@@ -149,3 +151,17 @@ def real_wal(own_template: Cluster) -> Iterator[Path]:
     cluster.stop()
     yield cluster.data / "pg_wal"
     cluster.remove()
+
+
+@pytest.fixture(scope="session")
+def open_ground() -> Iterator[Path]:
+    """A folder that servers of the tests' own reach."""
+    with ground() as path:
+        yield path
+
+
+@pytest.fixture(scope="session")
+def story(open_ground: Path, endpoints: Endpoints) -> Iterator[Story]:
+    """A source that archives its WAL, a backup of it, and a write load after that."""
+    with origin(open_ground) as source:
+        yield tell(source, open_ground, endpoints)

@@ -220,6 +220,7 @@ def test_a_daily_that_takes_over_a_weeklys_dump_has_its_own_base_backup(site, sh
     assert verify_backup(site, daily.backup_id, remote=True).whole
 
 
+@pytest.mark.usefixtures("same_time")
 def test_it_is_pruned_with_its_backup(site, shop, slot, clock, bucket) -> None:
     first = sealed(site, slot)
     tiers = {name: tier.model_copy(update={"never_fewer_than": 0}) for name, tier in site.policy.tiers.items()}

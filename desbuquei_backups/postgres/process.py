@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from desbuquei_backups.embedded.place import Account
+from desbuquei_backups.postgres.account import Account
 
 __all__ = ["Process"]
 

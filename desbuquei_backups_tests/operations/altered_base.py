@@ -1,0 +1,59 @@
+"""Base backups whose tar was changed, and whose manifest says so: what only PostgreSQL's own manifest can tell."""
+
+import hashlib
+import io
+import tarfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from zstandard import ZstdCompressor, ZstdDecompressor
+
+from desbuquei_backups.core.manifest import Manifest, Role
+from desbuquei_backups.storage import catalog
+
+
+def with_members(folder: Path, manifest: Manifest, change: Callable[[str, bytes], bytes]) -> None:
+    """Replace the base backup in `folder` by one whose members are changed."""
+    plain = (folder / manifest.file(Role.BASE).name).read_bytes()
+    store_base(folder, manifest, altered(ZstdDecompressor().decompressobj().decompress(plain), change))
+
+
+def altered(tar: bytes, change: Callable[[str, bytes], bytes], added: Mapping[str, bytes] | None = None) -> bytes:
+    """The tar with its members changed; `added`: other tars whose members follow below those folders."""
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w") as target:
+        for below, each in {"": tar, **(added or {})}.items():
+            with tarfile.open(fileobj=io.BytesIO(each)) as source:
+                for member in source:
+                    file = source.extractfile(member) if member.isreg() else None
+                    member.name = f"{below}/{member.name}" if below else member.name
+                    if file is None:
+                        target.addfile(member)
+                        continue
+                    content = change(member.name, file.read())
+                    member.size = len(content)
+                    target.addfile(member, io.BytesIO(content))
+    return made.getvalue()
+
+
+def store_base(folder: Path, manifest: Manifest, tar: bytes) -> Manifest:
+    """Put a tar in the base backup's place, and let the manifest say so."""
+    packed = ZstdCompressor(level=1).compress(tar)
+    file = manifest.file(Role.BASE)
+    facts = file.model_copy(
+        update={
+            "size": len(packed),
+            "plain_size": len(tar),
+            "sha256": hashlib.sha256(packed).hexdigest(),
+            "md5": hashlib.md5(packed, usedforsecurity=False).hexdigest(),
+        }
+    )
+    files = [facts if each.role is Role.BASE else each for each in manifest.files]
+    manifest = manifest.model_copy(update={"files": files})
+    for path, content in (
+        (folder / file.name, packed),
+        (catalog.manifest_path(folder, manifest.backup_id), manifest.to_bytes()),
+    ):
+        path.unlink(missing_ok=True)  # it may share its bytes with another folder's
+        path.write_bytes(content)
+    return manifest
