@@ -1,9 +1,9 @@
 """One object up or down, by one of those who are compared; runs in a process of its own and prints one line of JSON.
 
-What each checks by its defaults, as its requests over plain HTTP show: ours sends the SHA-256 of each part, and has
-that of the whole before the object is made; boto3 sends each part's CRC-32, and hashes it again for the signature (not
-if tuned); s5cmd and rclone send each part's MD5 and hash it again for the signature, and rclone reads the whole for its
-MD5 beforehand. Of what comes down ours alone checks every byte.
+What each checks by its defaults, as its requests over plain HTTP show: ours sends the SHA-256 of each part, and has all
+of them compared with the manifest's before the object is made. boto3 sends each part's CRC-32, and hashes it again for
+the signature, unless it is tuned. s5cmd and rclone send each part's MD5 and hash it again for the signature, and rclone
+reads the whole for its MD5 beforehand. Of what comes down ours alone checks every byte.
 """
 
 import hashlib
@@ -39,14 +39,15 @@ def program_version(name: str) -> str:
 def _ours(what: str, url: str, path: Path) -> Callable[[], object]:
     from desbuquei_backups.core.tiers import StorageClass
     from desbuquei_backups.storage.s3 import Bucket
+    from desbuquei_backups.storage.stream import checksums_of
 
     folder, _, key = url.rpartition("/")
     bucket = Bucket(folder)
     bucket.check()
     if what == UP:
-        with path.open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()  # as the manifest has it beforehand
-        return lambda: bucket.put_file(key, path, sha256=sha256, storage_class=StorageClass.STANDARD, tags={})
+        known = checksums_of(path, plain_size=0)  # as a manifest has them beforehand
+        sums: dict[str, Any] = {"sha256": known.sha256, "parts_sha256": known.parts_sha256}
+        return lambda: bucket.put_file(key, path, **sums, storage_class=StorageClass.STANDARD, tags={})
     hasher = hashlib.sha256()
 
     def read() -> None:

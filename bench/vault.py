@@ -20,7 +20,8 @@ from bench.transfers import DOWN, OURS, PROGRAMS, RAW, UP, WAYS, program, progra
 _MIB = 1024 * 1024
 LARGE, SMALL = 1024 * _MIB, 100 * _MIB
 _MEMORY = Path("/dev/shm")  # noqa: S108 - a file system, in which a folder of our own is made
-_SPARE = 4  # times the large file that must be free there
+_ROOM = 4 * LARGE  # must be free there
+_SPACE = 25 * LARGE  # must be free on the disk: S3 gives the room of what is deleted back much later
 
 
 def measured(place: Place, *, rounds: int = 3) -> dict[str, Any]:
@@ -29,6 +30,8 @@ def measured(place: Place, *, rounds: int = 3) -> dict[str, Any]:
     All send the same file under a key of their own, and read the same object, which was read before. What comes down is
     written to memory by all but ours, which hashes it as it streams, as a restore does.
     """
+    if shutil.disk_usage(place.home).free < _SPACE:
+        raise RuntimeError(f"less than {_SPACE:,} bytes are free at {place.home}: this sends so much")
     here = [who for who in WAYS if who not in PROGRAMS or program(who)]
     walls: dict[str, dict[str, list[float]]] = {what: {who: [] for who in here} for what in (UP, DOWN)}
     walls[RAW] = {OURS: []}
@@ -89,7 +92,7 @@ def _random(path: Path, size: int) -> Path:
 @contextmanager
 def _sink(place: Place) -> Iterator[Path]:
     """Where the others write what comes down: in memory if there is room, so that no disk is measured."""
-    room = _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > _SPARE * LARGE
+    room = _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > _ROOM
     with ExitStack() as stack:
         parent = _MEMORY if room else place.home
         yield Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-", dir=parent))) / "down"

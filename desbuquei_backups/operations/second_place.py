@@ -173,6 +173,7 @@ class _Storing:
             self._key,
             path,
             sha256=self._file.sha256,
+            parts_sha256=self._file.parts_sha256,
             storage_class=self._class,
             tags=tags_of(self._manifest, self._file.name),
             lock=lock_of(self._second, self._file.name),

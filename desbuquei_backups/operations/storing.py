@@ -114,6 +114,7 @@ def _sent(site: Site, manifest: Manifest, file: FileFacts) -> StoredObject:
             key,
             path,
             sha256=file.sha256,
+            parts_sha256=file.parts_sha256,
             storage_class=class_of(site, file) or StorageClass.STANDARD,
             tags=tags_of(manifest, file.name),
             lock=lock_of(site, file.name),

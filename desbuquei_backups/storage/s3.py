@@ -101,6 +101,7 @@ class Bucket:
         path: Path,
         *,
         sha256: str,
+        parts_sha256: str | None = None,
         storage_class: StorageClass,
         tags: Mapping[str, str],
         lock: Lock | None = None,
@@ -110,7 +111,8 @@ class Bucket:
 
         An equal object already there is as good as a new one; another one is never overwritten (StoreRefused).
         An upload of the file that was cut off is gone on with. IntegrityError if the file's bytes are not those of
-        `sha256`: nothing is stored then.
+        `sha256`: nothing is stored then. `parts_sha256` of the same bytes, where it is known, says so too, and saves
+        hashing them twice.
         """
         with disk_errors(path):
             size = path.stat().st_size
@@ -118,7 +120,7 @@ class Bucket:
             key,
             size,
             None,
-            lambda upload: upload.send(path, size, progress),
+            lambda upload: upload.send(path, size, parts_sha256, progress),
             sha256,
             storage_class,
             tags,

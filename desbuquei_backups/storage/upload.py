@@ -102,10 +102,14 @@ class Upload:
         """How many parts were there already."""
         return len(self._there)
 
-    def send(self, path: Path, size: int, progress: Callable[[int], None]) -> None:
-        """Send all parts, and compare the whole with its SHA-256: IntegrityError if it is not that."""
+    def send(self, path: Path, size: int, parts_sha256: str | None, progress: Callable[[int], None]) -> None:
+        """Send all parts, and compare the whole: IntegrityError if it is not that file.
+
+        By `parts_sha256`, the SHA-256 of its parts' SHA-256s, which are computed in any case; else by the whole's own
+        SHA-256, which costs a second pass over every byte.
+        """
         step = part_size(size)
-        whole = hashlib.sha256()
+        whole = hashlib.sha256() if parts_sha256 is None else None
         with disk_errors(path), path.open("rb", buffering=0) as file:
             # A part's buffer is free for another one when the part is there: `_make` draws none before.
             spare: list[bytearray] = []
@@ -119,11 +123,12 @@ class Upload:
                 number = 0
                 while (data := _read_part(file, spare.pop() if spare else bytearray(min(step, size)))) or number == 0:
                     number += 1
-                    whole.update(data)
+                    if whole is not None:
+                        whole.update(data)
                     yield partial(send, number, data)
 
             self._make(parts())
-        if whole.hexdigest() != self._sha256:
+        if self.checksum != parts_sha256 if whole is None else whole.hexdigest() != self._sha256:
             raise IntegrityError(
                 f"{path.name} is not what its manifest says: it was altered after it was made",
                 remedy="run the slot again: what is open is taken anew, and the altered file is set aside",

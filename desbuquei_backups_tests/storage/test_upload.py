@@ -16,10 +16,11 @@ from desbuquei_backups.storage import ranges
 from desbuquei_backups.storage.abandoned import abort_abandoned
 from desbuquei_backups.storage.s3 import Bucket, Lock, StoredObject
 from desbuquei_backups.storage.s3_errors import Locked
+from desbuquei_backups.storage.stream import checksums_of
 from desbuquei_backups.storage.throttle import Throttle
 from desbuquei_backups.storage.versions import delete_version, versions
 from desbuquei_backups_tests.faults import FaultyStore, completions, parts
-from desbuquei_backups_tests.operations.losses import unfinished
+from desbuquei_backups_tests.operations.losses import flip, unfinished
 
 MIB = 1024 * 1024
 
@@ -77,6 +78,20 @@ def test_an_upload_that_was_cut_off_sends_only_what_is_missing(bucket, faulty, s
     assert stored == bucket.head("daily/x")
     assert b"".join(bucket.read("daily/x")) == file.read_bytes()
     assert (unfinished(bucket), records(file)) == ([], [])
+
+
+def test_a_file_whose_parts_are_known_is_not_stored_altered(bucket, file) -> None:
+    known = checksums_of(file, plain_size=0)
+    sums = {"sha256": known.sha256, "parts_sha256": known.parts_sha256}
+    content = file.read_bytes()
+    for altered in (flip(content), content[:-1], content + b"x"):
+        file.write_bytes(altered)
+        with pytest.raises(IntegrityError, match="not what its manifest says"):
+            put(bucket, file, **sums)
+        assert (bucket.head("daily/x"), unfinished(bucket)) == (None, [])
+    file.write_bytes(content)
+    assert put(bucket, file, **sums).checksum == known.parts_sha256
+    assert b"".join(bucket.read("daily/x")) == content
 
 
 def test_a_part_that_is_not_the_files_any_more_is_sent_again(bucket, faulty, store, file) -> None:
