@@ -92,6 +92,9 @@ def _said(asset: str, metadata: Mapping[str, Any]) -> str:
         size, plain = metadata["size (bytes)"], metadata["before compression (bytes)"]
         counts = f"{metadata['tables']} tables, {metadata['rows']:,} rows"
         return f"{plain / 1e6:,.1f} MB of SQL in {size / 1e6:,.1f} MB; {counts}{again}"
+    if asset == "base_backup":
+        size, plain = metadata["size (bytes)"], metadata["unpacked (bytes)"]
+        return f"{plain / 1e6:,.1f} MB of cluster in {size / 1e6:,.1f} MB{again}"
     if asset == "checksum_manifest":
         done = "described" if again.endswith("in S3)") else "read back, MD5 and SHA-256 equal"
         return f"{len(metadata['files'])} files {done}{again}"

@@ -1,10 +1,10 @@
 """How the WAL is: the server's position, the slot, the spool, what S3 has without a gap, and since when."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from desbuquei_backups.core.recovery import Base, Wal
+from desbuquei_backups.core.recovery_windows import Base, Wal, own_end
 from desbuquei_backups.core.wal import Gap, Histories, Segment, gaps, needed
 from desbuquei_backups.core.wal_pages import HEADER_SIZE
 from desbuquei_backups.core.wal_points import DeclaredGap
@@ -102,9 +102,11 @@ def _wanted(found: Wal, histories: Histories, cluster: Cluster, base: Base | Non
     ours = [each for each in segments if each.timeline in on_way]
     if not ours:
         return []
-    # What makes the base consistent is in the base itself.
-    start = base.stop if base is not None else min(each.start for each in ours)
     end = max(each.end for each in ours if (last := on_way[each.timeline]) is None or each.start < last)
+    # What makes the base consistent is in itself, up to the end of a segment; of what is there one at least is wanted.
+    start = min(each.start for each in ours)
+    if base is not None:
+        start = min(own_end(base, cluster.timeline, replace(found, histories=histories)), end - size)
     return needed(cluster.timeline, start, end, histories, size)
 
 

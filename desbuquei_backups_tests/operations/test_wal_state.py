@@ -118,7 +118,17 @@ def test_a_base_from_before_the_slot_has_no_wal_after_it(wal_site, own_server, c
     with_base(wal_site, clock.now, first.start)
     forget(wal_site, *segments(wal_site)[:3])
     (why,) = said(wal_site, untrue_only=True).values()
-    assert why.startswith(f"{first.name} to ")
+    # The segment that the base stopped in is in the base itself; what is missing begins after it.
+    assert why.startswith(f"{Segment(first.timeline, first.number + 1, first.size).name} to ")
+
+
+def test_the_segment_that_a_base_holds_itself_is_not_missed_in_s3(wal_site, own_server, clock) -> None:
+    write(own_server, 4)
+    drained(wal_site)
+    first = segments(wal_site)[0]
+    with_base(wal_site, clock.now, first.start)
+    forget(wal_site, first)
+    assert said(wal_site, untrue_only=True) == {}
 
 
 def test_an_archive_that_does_nothing_for_a_while_is_late(wal_site, own_server) -> None:
