@@ -11,7 +11,6 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from moto.server import ThreadedMotoServer
 
 from desbuquei_backups.core.errors import StoreRefused
 from desbuquei_backups.operations.doctor import Outcome, Precondition
@@ -22,6 +21,7 @@ from desbuquei_backups.storage.s3 import Bucket
 from desbuquei_backups.storage.versions import versions
 from desbuquei_backups_tests.conftest import Endpoints, MakeSite
 from desbuquei_backups_tests.faults import FaultyStore, Matches, _Handler
+from desbuquei_backups_tests.moto_server import moto_server
 from desbuquei_backups_tests.roles import policy, refusing
 
 OK, WARNING, FAILURE, NOT_APPLICABLE = Outcome.OK, Outcome.WARNING, Outcome.FAILURE, Outcome.NOT_APPLICABLE
@@ -151,12 +151,15 @@ def test_what_may_not_be_asked_for_is_not_known_and_says_what_to_grant(plain: Si
 
 
 @pytest.fixture
-def as_in_terraform(make_site: MakeSite) -> Iterator[Site]:
+def moto() -> Iterator[str]:
+    with moto_server() as url:
+        yield url
+
+
+@pytest.fixture
+def as_in_terraform(make_site: MakeSite, moto: str) -> Site:
     """A bucket that is set as docs/terraform sets it, on moto's server."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    aws = {"AWS_ENDPOINT_URL_S3": f"http://{host}:{port}", "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "y"}
+    aws = {"AWS_ENDPOINT_URL_S3": moto, "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "y"}
     site = make_site(None, aws=aws, urls={S3_URL: "s3://vault/backups"})
     client = site.bucket.client
     client.create_bucket(Bucket="vault", ObjectLockEnabledForBucket=True)
@@ -178,8 +181,7 @@ def as_in_terraform(make_site: MakeSite) -> Iterator[Site]:
         ),
     )
     client.put_bucket_policy(Bucket="vault", Policy=json.dumps(policy("bucket", bucket="arn:aws:s3:::vault")))
-    yield site
-    server.stop()
+    return site
 
 
 def test_a_bucket_as_the_docs_have_it_has_nothing_to_remedy_until_it_is_opened_to_the_public(as_in_terraform) -> None:

@@ -177,7 +177,7 @@ def test_the_chain_of_evidence_is_never_listed_with_the_backups(make_site, endpo
         store.requests.clear()
         assert [each.backup_id for each in inventory.remote(site).held] == [backup_id]
         assert [each.backup_id for each in plan(site)] == [backup_id]
-        assert inventory.tiers(site.bucket) == ["daily"]
+        assert {slot.tier for slot in inventory.archived_slots(site.bucket)} == {"daily"}
         assert not [path for _, path in store.requests if "evidence" in path]
         listed = [path for _, path in store.requests if "list-type=2" in path]
         assert all("delimiter" in path or "daily" in path for path in listed)

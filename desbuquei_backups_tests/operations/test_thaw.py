@@ -7,7 +7,6 @@ from datetime import timedelta
 from urllib.request import Request, urlopen
 
 import pytest
-from moto.server import ThreadedMotoServer
 
 from desbuquei_backups.core.errors import ConfigurationError, Frozen, NotFound
 from desbuquei_backups.core.slots import Slot
@@ -23,6 +22,7 @@ from desbuquei_backups.operations.status import status
 from desbuquei_backups.operations.thaw import thaw
 from desbuquei_backups.storage.archives import Archive
 from desbuquei_backups.storage.catalog import key_of
+from desbuquei_backups_tests.moto_server import moto_server
 from desbuquei_backups_tests.operations.tiers import QUARTERLY, fill
 
 pytestmark = pytest.mark.usefixtures("shop", "together")
@@ -31,16 +31,12 @@ pytestmark = pytest.mark.usefixtures("shop", "together")
 @pytest.fixture
 def glacier() -> Iterator[str]:
     """The endpoint of moto's server, whose thaws are done after they were looked at twice."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    _post(
-        f"http://{host}:{port}/moto-api/state-manager/set-transition",
-        {"model_name": "s3::keyrestore", "transition": {"progression": "manual", "times": 3}},
-    )
-    yield f"http://{host}:{port}"
-    _post(f"http://{host}:{port}/moto-api/reset", {})
-    server.stop()
+    with moto_server() as url:
+        _post(
+            f"{url}/moto-api/state-manager/set-transition",
+            {"model_name": "s3::keyrestore", "transition": {"progression": "manual", "times": 3}},
+        )
+        yield url
 
 
 def _post(url: str, content: object) -> None:

@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from moto.server import ThreadedMotoServer
 
 from desbuquei_backups.core.errors import IntegrityError, StoreRefused, StoreUnreachable
 from desbuquei_backups.core.tiers import LockMode, StorageClass
@@ -20,6 +19,7 @@ from desbuquei_backups.storage.stream import checksums_of
 from desbuquei_backups.storage.throttle import Throttle
 from desbuquei_backups.storage.versions import delete_version, versions
 from desbuquei_backups_tests.faults import FaultyStore, completions, parts
+from desbuquei_backups_tests.moto_server import moto_server
 from desbuquei_backups_tests.operations.losses import flip, unfinished
 
 MIB = 1024 * 1024
@@ -232,14 +232,11 @@ def test_what_is_to_be_locked_is_not_stored_unlocked_where_nobody_may_ask(faulty
 def test_with_a_key_of_its_own_the_store_is_told_to_encrypt_with_it(tmp_path, monkeypatch) -> None:
     """On moto's server: the embedded one forgets its keys."""
     monkeypatch.setenv("MOTO_S3_CUSTOM_ENDPOINTS", "")
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    try:
-        host, port = server.get_host_and_port()
+    with moto_server() as url:
         aws = {
             "AWS_ACCESS_KEY_ID": "x",
             "AWS_SECRET_ACCESS_KEY": "y",
-            "AWS_ENDPOINT_URL_S3": f"http://{host}:{port}",
+            "AWS_ENDPOINT_URL_S3": url,
             "AWS_REGION": "us-east-1",
         }
         bucket = Bucket("s3://kms/p", aws, kms_key="alias/backups")
@@ -248,8 +245,6 @@ def test_with_a_key_of_its_own_the_store_is_told_to_encrypt_with_it(tmp_path, mo
         head = bucket.client.head_object(Bucket="kms", Key="p/daily/m")
         assert (head["ServerSideEncryption"], head["SSEKMSKeyId"]) == ("aws:kms", "alias/backups")
         assert bucket.head("daily/m").encryption == "aws:kms"
-    finally:
-        server.stop()
 
 
 @pytest.fixture
