@@ -53,8 +53,8 @@ def drain(*, name: str | None, as_json: bool) -> int:
     A named restore point, a commit after it, the end of the segment; then what the slot kept is received and archived.
     While `desbuquei wal stream` runs, it is waited for. Exit status 1 if anything of the spool could not be stored.
     """
-    from desbuquei_backups.cli.output import console
     from desbuquei_backups.cli.site import open_site
+    from desbuquei_backups.cli.wal_status import not_applicable
     from desbuquei_backups.operations.wal_drain import drain as do
     from desbuquei_backups.operations.wal_drain import point_name
     from desbuquei_backups.operations.wal_slot import Refused
@@ -62,11 +62,7 @@ def drain(*, name: str | None, as_json: bool) -> int:
     with open_site() as site:
         done = do(site, name or point_name(site))
     if isinstance(done, Refused):
-        if as_json:
-            print_json({"applicable": False, "why": done.why})
-        else:
-            console().print(f"Not applicable: {done.why}", soft_wrap=True, markup=False)
-        return 0
+        return not_applicable(done, as_json=as_json)
     if as_json:
         print_json({"applicable": True, **_document(done)})
     else:

@@ -18,17 +18,22 @@ def shown(site: Site, *, as_json: bool) -> int:
     """Look, and print it; the exit status."""
     state = wal_state(site)
     if isinstance(state, Refused):
-        if as_json:
-            print_json({"applicable": False, "why": state.why})
-        else:
-            console().print(f"Not applicable: {state.why}", soft_wrap=True, markup=False)
-        return 0
+        return not_applicable(state, as_json=as_json)
     findings = [*continuity(state), recovery_point(state, site.policy.recovery_point_objective)]
     if as_json:
         print_json(_document(state, findings))
     else:
         _print(state, findings)
     return int(any(each.verdict is Verdict.DIFFERS for each in findings))
+
+
+def not_applicable(refused: Refused, *, as_json: bool) -> int:
+    """Print why a server gives no WAL, as a standby does; the exit status."""
+    if as_json:
+        print_json({"applicable": False, "why": refused.why})
+    else:
+        console().print(f"Not applicable: {refused.why}", soft_wrap=True, markup=False)
+    return 0
 
 
 def _print(state: WalState, findings: list[Finding]) -> None:

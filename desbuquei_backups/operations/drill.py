@@ -1,6 +1,5 @@
 """A recovery drill: recover into a scratch folder, look at everything, measure it, and keep the record."""
 
-import fcntl
 import os
 import shutil
 from collections.abc import Iterator
@@ -21,7 +20,7 @@ from desbuquei_backups.operations.recovery_catalog import base_copies
 from desbuquei_backups.operations.settings import DATABASE_URL
 from desbuquei_backups.operations.site import Site
 from desbuquei_backups.postgres import connection as pg
-from desbuquei_backups.storage.disk import disk_errors
+from desbuquei_backups.storage.disk import disk_errors, try_lock
 
 _SCRATCH = ".drill-"
 
@@ -113,11 +112,6 @@ def _held(place: Path) -> Iterator[bool]:
     """Hold a folder for as long as the block or this process lasts; False if another drill does."""
     folder = os.open(place, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        try:
-            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        yield True
+        yield try_lock(folder)
     finally:
         os.close(folder)

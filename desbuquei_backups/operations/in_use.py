@@ -36,9 +36,7 @@ def unless_read(folder: Path, backup_id: str) -> Iterator[bool]:
     """Whether nobody reads the backup; if so, nobody begins to until the block ends."""
     descriptor = _opened(folder, backup_id)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not disk.try_lock(descriptor):
             yield False
             return
         yield True

@@ -1,6 +1,5 @@
 """The folder that a cluster is recovered into: empty, or what a recovery that was cut off left, and then begun anew."""
 
-import fcntl
 import json
 import os
 import shutil
@@ -12,7 +11,7 @@ from pathlib import Path
 
 from desbuquei_backups.core.errors import Busy, DiskError, TargetRefused
 from desbuquei_backups.postgres.account import CANDIDATES, Account, first_of
-from desbuquei_backups.storage.disk import disk_errors
+from desbuquei_backups.storage.disk import disk_errors, try_lock
 
 WORK = "desbuquei_recovery"  # in the data directory, until the cluster is whole
 
@@ -136,13 +135,7 @@ def _account(data: Path) -> Account | None:
 
 
 def _hold(lock: int, data: Path) -> None:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        runs = True
-    else:
-        runs = _has_server(data)
-    if runs:
+    if not try_lock(lock) or _has_server(data):
         raise Busy(f"another recovery into {data}, or its server, still runs", remedy="wait for it to end, or end it")
 
 

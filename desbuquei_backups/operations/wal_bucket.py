@@ -96,22 +96,6 @@ def clusters(bucket: Bucket) -> list[str]:
         found.append(key.removeprefix(ROOT).partition("/")[0])
 
 
-def wal_there(
-    bucket: Bucket,
-    system_identifier: str,
-    *,
-    since: datetime | None = None,
-    until: datetime | None = None,
-    name: str | None = None,
-) -> Wal:
-    """The WAL of a cluster that is in the bucket, by one listing; histories are read.
-
-    Points are those whose names say a due time from `since` to `until` (aware UTC), or that bear `name`, and the newest
-    segments, as far as it is known when their ends were current. IntegrityError if one cannot be read.
-    """
-    return read_wal(bucket, listed(bucket, system_identifier), since=since, until=until, name=name)
-
-
 def read_wal(
     bucket: Bucket,
     there: Listed,
@@ -120,7 +104,11 @@ def read_wal(
     until: datetime | None = None,
     name: str | None = None,
 ) -> Wal:
-    """The same of what was listed."""
+    """The WAL of a cluster, of what was `listed` in the bucket; histories are read.
+
+    Points are those whose names say a due time from `since` to `until` (aware UTC), or that bear `name`, and the newest
+    segments, as far as it is known when their ends were current. IntegrityError if one cannot be read.
+    """
     histories = {}
     for each, content in _each(lambda name: fetch(bucket, there, name), there.of_kind(WalKind.HISTORY)):
         histories[int(each[:8], 16)] = parse_history(content, name=each)

@@ -62,17 +62,6 @@ def cluster_of(site: Site, connection: pg.Connection) -> Cluster | Refused:
     return Cluster(may.system_identifier, may.timeline, wal.segment_size(connection), histories, programs)
 
 
-def prepare_slot(site: Site) -> Ensured | Refused:
-    """The slot, made if need be: to be called before a base backup is taken, or the WAL after it has a gap."""
-    with (
-        pg.connect(site.settings.database_url, setting=DATABASE_URL) as connection,
-        pg.explained("making the replication slot"),
-    ):
-        pg.pin(connection)
-        cluster = cluster_of(site, connection)
-        return cluster if isinstance(cluster, Refused) else ensure_slot(site, connection, cluster)
-
-
 def ensure_slot(site: Site, connection: pg.Connection, cluster: Cluster) -> Ensured:
     """The slot of this database; one that is missing or lost is made anew.
 

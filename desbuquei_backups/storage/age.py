@@ -3,13 +3,11 @@
 The format is that of https://age-encryption.org/v1: `age -d -i IDENTITY FILE` reads it without us.
 """
 
-import queue
-import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
 
 from desbuquei_backups.core.errors import IdentityError, IntegrityError
 from desbuquei_backups.storage.age_keys import IDENTITY, Identity, recipient
+from desbuquei_backups.storage.ahead import pulled
 
 SUFFIX = ".age"
 _AHEAD = 16  # pieces of 64 KiB between who decrypts and who reads
@@ -39,20 +37,16 @@ def decrypt(chunks: Iterable[bytes], identity: Identity, *, name: str) -> Iterat
     `chunks` are read in another thread. IdentityError if the identity has none of the keys; IntegrityError, at the
     latest at the end, if anything was altered or is cut off.
     """
-    waiting: queue.Queue[bytes | None] = queue.Queue(_AHEAD)
-    worker = _Decrypting(chunks, identity, waiting)
-    thread = threading.Thread(target=worker.run, name="decrypt", daemon=True)
-    thread.start()
-    try:
-        while (piece := waiting.get()) is not None:
-            yield piece
-    finally:
-        worker.stop()
-        thread.join()
-    if worker.failure is not None:
-        raise worker.failure
-    if worker.refusal is not None:
-        raise _meaning(worker.refusal, identity, name)
+    import pyrage
+
+    def make(put: Callable[[bytes], None]) -> None:
+        source = _Source(chunks)
+        try:
+            pyrage.decrypt_io(source, _Sink(put), list(identity.keys))
+        except (pyrage.DecryptError, OSError) as error:
+            raise source.failure or _meaning(str(error), identity, name) from None
+
+    return pulled(make, name="decrypt", most=_AHEAD)
 
 
 def _meaning(refusal: str, identity: Identity, name: str) -> IdentityError | IntegrityError:
@@ -65,50 +59,6 @@ def _meaning(refusal: str, identity: Identity, name: str) -> IdentityError | Int
         f"{name} is damaged: {refusal}",
         remedy="use the copy in the other place (disk or S3); `desbuquei verify` says which one is whole",
     )
-
-
-class _Stopped(Exception):
-    """Who read is gone."""
-
-
-class _Decrypting:
-    """Decrypts in a thread of its own: age pushes, and whoever reads pulls.
-
-    `failure`: what reading the encrypted bytes raised; `refusal`: what age has against them.
-    """
-
-    def __init__(self, chunks: Iterable[bytes], identity: Identity, waiting: "queue.Queue[bytes | None]") -> None:
-        self._source, self._identity, self._waiting = _Source(chunks), identity, waiting
-        self._stopped = False
-        self.failure: BaseException | None = None
-        self.refusal: str | None = None
-
-    def run(self) -> None:
-        import pyrage
-
-        try:
-            pyrage.decrypt_io(self._source, _Sink(self._put), list(self._identity.keys))
-        except (pyrage.DecryptError, OSError, _Stopped) as error:
-            self.refusal = str(error)
-        except BaseException as error:  # noqa: BLE001 - raised again by the thread that reads
-            self.failure = error
-        self.failure = self._source.failure or self.failure
-        with suppress(_Stopped):
-            self._put(None)
-
-    def stop(self) -> None:
-        """Whoever reads wants no more: what is waiting is dropped, and the thread ends."""
-        self._stopped = True
-        with suppress(queue.Empty):
-            while True:
-                self._waiting.get_nowait()
-
-    def _put(self, data: bytes | None) -> None:
-        while not self._stopped:
-            with suppress(queue.Full):
-                self._waiting.put(data, timeout=0.1)
-                return
-        raise _Stopped
 
 
 class _Source:

@@ -2,18 +2,22 @@
 
 import queue
 import threading
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import suppress
 
 _AHEAD = 8
 
 
-def ahead(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """The same chunks, some made ahead in another thread; what they raise is raised here.
+class Stopped(Exception):
+    """Whoever read wants no more."""
 
-    When nobody wants more, the thread ends, and `chunks` with it.
+
+def pulled(make: Callable[[Callable[[bytes], None]], None], *, name: str, most: int) -> Iterator[bytes]:
+    """The chunks that `make` hands to what it is given, `most` of them waiting, made in a thread of that name.
+
+    What `make` raises is raised here, at the end. When nobody wants more, what it is given raises Stopped.
     """
-    waiting: queue.Queue[bytes | None] = queue.Queue(_AHEAD)
+    waiting: queue.Queue[bytes | None] = queue.Queue(most)
     stopped = threading.Event()
     failure: list[BaseException] = []
 
@@ -22,21 +26,17 @@ def ahead(chunks: Iterable[bytes]) -> Iterator[bytes]:
             with suppress(queue.Full):
                 waiting.put(chunk, timeout=0.1)
                 return
+        raise Stopped
 
-    def make() -> None:
+    def run() -> None:
         try:
-            for chunk in chunks:
-                put(chunk)
-                if stopped.is_set():
-                    break
+            make(put)
         except BaseException as error:  # noqa: BLE001 - raised again by the thread that reads
             failure.append(error)
-        finally:
-            if isinstance(chunks, Generator):
-                chunks.close()
+        with suppress(Stopped):
             put(None)
 
-    thread = threading.Thread(target=make, name="ahead", daemon=True)
+    thread = threading.Thread(target=run, name=name, daemon=True)
     thread.start()
     try:
         while (chunk := waiting.get()) is not None:
@@ -46,3 +46,20 @@ def ahead(chunks: Iterable[bytes]) -> Iterator[bytes]:
         thread.join()
     if failure:
         raise failure[0]
+
+
+def ahead(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """The same chunks, some made ahead in another thread; what they raise is raised here.
+
+    When nobody wants more, the thread ends, and `chunks` with it.
+    """
+
+    def make(put: Callable[[bytes], None]) -> None:
+        try:
+            for chunk in chunks:
+                put(chunk)
+        finally:
+            if isinstance(chunks, Generator):
+                chunks.close()
+
+    return pulled(make, name="ahead", most=_AHEAD)

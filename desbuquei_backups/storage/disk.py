@@ -127,7 +127,7 @@ def lock(
         descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
     try:
         deadline, told = time.monotonic() + wait_seconds, False
-        while not _try_lock(descriptor):
+        while not try_lock(descriptor):
             holder = os.pread(descriptor, 4096, 0).decode(errors="replace").strip() or "another run"
             if not told:
                 waiting(f"waiting for {holder}")
@@ -152,7 +152,8 @@ def write_all(file: FileIO, data: bytes) -> None:
         view = view[file.write(view) :]
 
 
-def _try_lock(descriptor: int) -> bool:
+def try_lock(descriptor: int) -> bool:
+    """Take the lock of an open file or folder, held until it is closed or the process dies; False if it is taken."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

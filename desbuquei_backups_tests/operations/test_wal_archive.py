@@ -12,7 +12,7 @@ from desbuquei_backups.core.errors import IdentityError, IntegrityError, NotFoun
 from desbuquei_backups.core.wal import parse_lsn
 from desbuquei_backups.operations.site import Site
 from desbuquei_backups.operations.wal_archive import archive_spool
-from desbuquei_backups.operations.wal_bucket import fetch_segment, listed, wal_there
+from desbuquei_backups.operations.wal_bucket import fetch_segment, listed
 from desbuquei_backups.operations.wal_push import system_identifier
 from desbuquei_backups.operations.wal_spool import Spool, spool_of
 from desbuquei_backups.operations.wal_storing import store_wal
@@ -20,6 +20,7 @@ from desbuquei_backups.postgres.wal import Position
 from desbuquei_backups.storage.age_keys import Identity
 from desbuquei_backups_tests.faults import FaultyStore
 from desbuquei_backups_tests.keys import new_key
+from desbuquei_backups_tests.operations.wal import wal_there
 
 NAMES = [f"00000001000000000000000{number}" for number in (1, 2, 3, 4)]
 HISTORY = b"1\t0/3000148\tno recovery target specified\n"

@@ -11,7 +11,7 @@ import pytest
 from desbuquei_backups.core.errors import DiskError, SourceRefused, SourceUnreachable, StoreUnreachable, ToolMissing
 from desbuquei_backups.core.wal import Segment, parse_lsn
 from desbuquei_backups.operations.own_transactions import known
-from desbuquei_backups.operations.wal_bucket import clusters, wal_there
+from desbuquei_backups.operations.wal_bucket import clusters
 from desbuquei_backups.operations.wal_drain import drain
 from desbuquei_backups.operations.wal_points import nothing_but_own
 from desbuquei_backups.operations.wal_slot import Refused
@@ -21,7 +21,7 @@ from desbuquei_backups.postgres import programs
 from desbuquei_backups.postgres.programs import Programs, choose
 from desbuquei_backups_tests.clusters import Cluster
 from desbuquei_backups_tests.faults import FaultyStore
-from desbuquei_backups_tests.operations.wal import SLOT, drained, missing, said, there, write
+from desbuquei_backups_tests.operations.wal import SLOT, drained, missing, said, there, wal_there, write
 from desbuquei_backups_tests.urls import with_credentials
 
 LATER = "hourly-2026-02-02-040000"

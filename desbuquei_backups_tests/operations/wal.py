@@ -4,10 +4,11 @@ from desbuquei_backups.core.comparison import Verdict
 from desbuquei_backups.core.recovery import Wal
 from desbuquei_backups.core.wal import Gap, Histories, Segment, gaps, needed
 from desbuquei_backups.operations.site import Site
-from desbuquei_backups.operations.wal_bucket import clusters, wal_there
+from desbuquei_backups.operations.wal_bucket import clusters, listed, read_wal
 from desbuquei_backups.operations.wal_drain import Drained, drain
 from desbuquei_backups.operations.wal_findings import continuity
 from desbuquei_backups.operations.wal_state import WalState, wal_state
+from desbuquei_backups.storage.s3 import Bucket
 from desbuquei_backups_tests.clusters import Cluster
 
 SLOT = "desbuquei_desbuquei"
@@ -26,6 +27,11 @@ def drained(site: Site, name: str = "hourly-2026-02-02-030000", **options: float
     found = drain(site, name, **options)
     assert isinstance(found, Drained), found
     return found
+
+
+def wal_there(bucket: Bucket, system_identifier: str) -> Wal:
+    """The WAL of a cluster in the bucket."""
+    return read_wal(bucket, listed(bucket, system_identifier))
 
 
 def there(site: Site) -> Wal:
