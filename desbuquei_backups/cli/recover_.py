@@ -71,6 +71,8 @@ def _print(done: "Recovered") -> None:
     out = console()
     plan = done.plan
     out.print(f"  base          {plan.base.backup_id}, from {done.place}")
+    if plan.increment is not None:
+        out.print(f"  increment     {plan.increment.backup_id}")
     out.print(f"  WAL           {len(plan.segments)} segments, timeline {plan.timeline}")
     for stage, seconds in done.seconds.items():
         out.print(f"  {stage:<24} {seconds:>9.1f} s")
@@ -92,6 +94,7 @@ def _document(done: "Recovered") -> dict[str, Any]:
         "target": str(plan.target),
         "from": done.place.value,
         "backup_id": plan.base.backup_id,
+        "increment": plan.increment.backup_id if plan.increment is not None else None,
         "timeline": plan.timeline,
         "segments": len(plan.segments),
         "reached": {

@@ -21,6 +21,7 @@ BackupError
 ├── TargetRefused           the place to restore into is not empty, or is the source itself
 ├── OutOfReach              no base backup and WAL lead to the recovery target
 ├── NotFound                no such backup here
+├── NoDump                  a backup of WAL, which is recovered as a cluster and not restored
 ├── ClockWrong              this machine's clock and the store's are too far apart to delete by
 └── Busy                    another run holds the database's lock
 """
@@ -34,6 +35,7 @@ __all__ = [
     "Frozen",
     "IdentityError",
     "IntegrityError",
+    "NoDump",
     "NotFound",
     "OutOfReach",
     "RestoreFailed",
@@ -150,6 +152,10 @@ class OutOfReach(BackupError):
 
 
 class NotFound(BackupError):
+    pass
+
+
+class NoDump(BackupError):
     pass
 
 

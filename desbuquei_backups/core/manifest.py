@@ -11,6 +11,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 
 from desbuquei_backups.core.errors import IntegrityError
 from desbuquei_backups.core.transport import Transport
+from desbuquei_backups.core.wal_points import RecoveryPoint
 
 SCHEMA_VERSION: Literal[1] = 1
 FINGERPRINT = "sum of hashtextextended(row(columns sorted by name)::text collate C, 0)"
@@ -30,6 +31,7 @@ class Role(StrEnum):
     TABLESPACE = "tablespace"
     BASE_MANIFEST = "base_manifest"
     CONFIGURATION = "configuration"
+    POINT = "point"
 
     @property
     def large(self) -> bool:
@@ -173,7 +175,7 @@ class Tablespace(_Frozen):
 class BaseFacts(_Frozen):
     """A physical base backup: the WAL that makes it consistent, on which timeline, and when it was (aware UTC).
 
-    `size` is bytes of the cluster that it unpacks to. `tool` is the version of pg_basebackup.
+    `size` is bytes that it unpacks to: of an increment, what has changed. `tool` is the version of pg_basebackup.
     """
 
     timeline: int
@@ -192,7 +194,8 @@ class Manifest(_Frozen):
     `copy_of`: its files are a copy of that backup's, taken at the same instant. `same_as`: nothing had changed since
     that backup, whose files stand for its own. `operator` and `reason`: who asked for it, and why. `recipients`: the
     age public keys that its files are encrypted to; any one's identity opens them. `base`: the physical base backup
-    that was taken beside the dump.
+    that was taken beside the dump. `point`: it has no dump, the WAL up to that point is what was taken; `base` is then
+    an increment against the base backup of `parent`, or a full one.
     """
 
     schema_version: Literal[1] = SCHEMA_VERSION
@@ -219,6 +222,7 @@ class Manifest(_Frozen):
     mark: Mark | None = None
     recipients: Sequence[str] = ()
     base: BaseFacts | None = None
+    point: RecoveryPoint | None = None
     operator: str | None = None
     reason: str | None = None
     sealed_at: AwareDatetime | None = None
@@ -226,14 +230,15 @@ class Manifest(_Frozen):
 
     @property
     def dump(self) -> FileFacts:
-        return self.file(Role.DUMP)
+        """The file that the backup is known by: its dump; of one that has none, the description of its point."""
+        return self.file(Role.DUMP if self.point is None else Role.POINT)
 
     def file(self, role: Role) -> FileFacts:
         return next(file for file in self.files if file.role is role)
 
     @property
     def logical(self) -> list[FileFacts]:
-        """The files of the dump, without those of a base backup beside it."""
+        """The files without those of a base backup beside them."""
         return [file for file in self.files if not file.role.physical]
 
     @property

@@ -23,8 +23,11 @@ _PROMOTED = """
 Where another tier has dumped the database at the same instant, that dump is taken over, and nothing is read again.
 """
 _INCREMENTAL = """
-Where nothing changed since the newest backup, that one's files stand for this slot. Where the month's egress budget has
-no dump for it, the slot is left out, and the check says what that costs.
+Where the server gives its WAL there is no dump: a restore point is made, all WAL up to it is brought in, and what
+changed since the day's base backup is copied. `desbuquei recover` brings back any second.
+
+Else it is a dump. Where nothing changed since the newest backup, that one's files stand for this slot. Where the
+month's egress budget has no dump for it, the slot is left out, and the check says what that costs.
 """
 
 
@@ -115,7 +118,7 @@ def tier_assets(
             *specs("dump", *checks.DUMP_CHECKS, blocking=True),
             *specs("dump", checks.CONNECTION_IS_ENCRYPTED, blocking=False),
             *(
-                specs("dump", checks.RECOVERY_POINT_WITHIN_OBJECTIVE, blocking=False)
+                specs("dump", checks.WAL_IS_CONTINUOUS, checks.RECOVERY_POINT_WITHIN_OBJECTIVE, blocking=False)
                 if takes is Takes.INCREMENTAL
                 else []
             ),
@@ -199,7 +202,8 @@ def tier_assets(
         Every count, fingerprint and definition is read again and compared with the dump's own snapshot. What that
         server lacks is restored around and reported as what could not be compared. A copy is proven by the restored
         copy of what it was taken from and its equal checksum; run again, it is restored itself, unless it is frozen.
-        An encrypted backup is proven where its identity is (DESBUQUEI_AGE_IDENTITY), not where it was taken.
+        An encrypted backup is proven where its identity is (DESBUQUEI_AGE_IDENTITY), not where it was taken. WAL is
+        proven by the recovery drill.
         """
         yield from steps.restored_copy(context, backups, tier)
 

@@ -144,6 +144,34 @@ def dump_metadata(taken: Taken, folder: Path) -> Mapping[str, Any]:
     }
 
 
+def increment_metadata(taken: Taken, folder: Path) -> Mapping[str, Any]:
+    """Which point can be recovered to, and what was copied beside the WAL."""
+    manifest, point, base = taken.manifest, taken.manifest.point, taken.manifest.base
+    assert point is not None
+    copied = manifest.file(Role.BASE) if base is not None else None
+    kind = f"increment of {manifest.parent}" if manifest.parent else "full base backup"
+    return {
+        "backup id": manifest.backup_id,
+        "taken at": dg.MetadataValue.timestamp(manifest.taken_at.timestamp()),
+        "restore point": point.name,
+        "WAL": f"timeline {point.timeline}, up to {point.end}; the point is at {point.lsn}",
+        "to recover": f"desbuquei recover --to {point.name} --data-dir DIR",
+        "copied beside it": kind if copied is not None else "nothing: the WAL leads there from the base backup",
+        **(
+            {"file": dg.MetadataValue.path(str(folder / copied.name)), "size (bytes)": copied.size}
+            if copied is not None
+            else {}
+        ),
+        "seconds": manifest.duration_seconds,
+        **{f"{stage} (seconds)": value for stage, value in manifest.stage_seconds.items()},
+        "warnings": dg.MetadataValue.md("\n".join(f"- {warning}" for warning in manifest.warnings) or "none"),
+        "server": f"PostgreSQL {manifest.server.version}",
+        "encrypted to": ", ".join(manifest.recipients) or "nobody: readable by who has the file",
+        "reused": taken.reused,
+        "verified": _VERIFIED[taken.where] if taken.reused else "as it was written",
+    }
+
+
 def _provenance(manifest: Manifest) -> Mapping[str, Any]:
     """Where the dump came from, if not from the database; and who asked for it."""
     found = {

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import dagster as dg
 from dagster._core.errors import DagsterExecutionInterruptedError
 
-from desbuquei_backups.core.errors import BackupError, IdentityError
+from desbuquei_backups.core.errors import BackupError, IdentityError, NoDump
 from desbuquei_backups.core.manifest import Role
 from desbuquei_backups.core.slots import Slot
 from desbuquei_backups.core.tiers import Takes
@@ -16,12 +16,14 @@ from desbuquei_backups.defs.rendering import (
     check_result,
     dump_metadata,
     failed_check,
+    increment_metadata,
     manifest_metadata,
     not_applicable_check,
     proof_metadata,
     skipped_check,
 )
 from desbuquei_backups.defs.resources import Backups
+from desbuquei_backups.defs.wal_judged import judged_wal
 from desbuquei_backups.operations import said, verify
 from desbuquei_backups.operations.archive import Archived, archive
 from desbuquei_backups.operations.asked import Asked
@@ -38,8 +40,7 @@ from desbuquei_backups.validation.judge import Judgement
 from desbuquei_backups.validation.shortened import of_error, shortened
 
 STOPPED = "stopped by a person"
-# Logical dumps in place of increments are as much as the server allows.
-# What is said of them is as good as server and network allow.
+# Logical dumps in place of increments are as much as the server allows, and so is how it is reached.
 _WORST = dict.fromkeys(
     (checks.RECOVERY_POINT_WITHIN_OBJECTIVE, checks.CONNECTION_IS_ENCRYPTED), dg.AssetCheckSeverity.WARN
 )
@@ -55,7 +56,7 @@ def dump(context: dg.AssetExecutionContext, backups: Backups, tier: str, asked: 
                 context.log.warning(f"{slot.backup_id} is left out: {taken.why}")
                 skipped = (*checks.DUMP_CHECKS, checks.CONNECTION_IS_ENCRYPTED)
                 yield from (skipped_check(name, taken.why) for name in skipped)
-                yield from _said(site, slot, "dump", *_recovery_point(site, tier))
+                yield from _of_dumps(site, slot)
                 return
             there = (
                 verify.read_back(site.settings.folder, taken.manifest)
@@ -65,25 +66,38 @@ def dump(context: dg.AssetExecutionContext, backups: Backups, tier: str, asked: 
         except BackupError as error:
             yield from _untrue(site, slot, "dump", error, checks.DUMP_IS_COMPLETE)
             raise failure(error) from None
+        of_wal = taken.manifest.point is not None
         yield dg.MaterializeResult(
             data_version=dg.DataVersion(taken.manifest.dump.sha256),
-            metadata=dump_metadata(taken, site.settings.folder),
-            check_results=_said(
-                site,
-                slot,
-                "dump",
-                checks.dump_is_complete(taken.manifest),
-                checks.checksums_match(taken.manifest, there),
-                checks.connection_is_encrypted("PostgreSQL", taken.manifest.server.transport),
-                *_recovery_point(site, tier),
-            ),
+            metadata=(increment_metadata if of_wal else dump_metadata)(taken, site.settings.folder),
+            check_results=[
+                *_said(
+                    site,
+                    slot,
+                    "dump",
+                    checks.increment_is_complete(taken.manifest) if of_wal else checks.dump_is_complete(taken.manifest),
+                    checks.checksums_match(taken.manifest, there),
+                    checks.connection_is_encrypted("PostgreSQL", taken.manifest.server.transport),
+                ),
+                *(_of_wal(site, slot) if of_wal else _of_dumps(site, slot)),
+            ],
         )
 
 
-def _recovery_point(site: Site, tier: str) -> Iterator[Judgement]:
+def _of_dumps(site: Site, slot: Slot) -> list[dg.AssetCheckResult]:
     """What logical dumps in place of increments cost."""
-    if site.policy.tier(tier).takes is Takes.INCREMENTAL:
-        yield checks.recovery_point_within_objective(site.policy, price(site, tier))
+    if site.tier(slot).takes is not Takes.INCREMENTAL:
+        return []
+    costs = checks.recovery_point_within_objective(site.policy, price(site, slot.tier))
+    none = "the server gives no WAL: there is no point in time between logical dumps"
+    return [*_said(site, slot, "dump", costs), not_applicable_check(checks.WAL_IS_CONTINUOUS, none)]
+
+
+def _of_wal(site: Site, slot: Slot) -> list[dg.AssetCheckResult]:
+    """Whether any second up to the point can be recovered to, as far as looking at server, spool and S3 tells."""
+    judged = judged_wal(site)
+    said.checks(site, slot.backup_id, "dump", [shortened(each) for each, _ in judged])
+    return [check_result(each, worst=worst) for each, worst in judged]
 
 
 def _said(site: Site, slot: Slot, step: str, *judgements: Judgement) -> list[dg.AssetCheckResult]:
@@ -196,10 +210,14 @@ def restored_copy(context: dg.AssetExecutionContext, backups: Backups, tier: str
     """Restore and compare, or take over what the restored copy of the same bytes showed.
 
     Where no identity opens an encrypted backup, nothing is proven and nothing disproven: it is for another host to do.
+    WAL is proven by a recovery drill.
     """
     with opened(context, backups, tier) as (site, slot):
         try:
             proof = prove(site, slot)
+        except NoDump as error:
+            yield from (not_applicable_check(name, error.what) for name in checks.RESTORED_COPY_CHECKS)
+            return
         except IdentityError as error:
             context.log.warning(f"{error}")
             yield from (skipped_check(name, error.what) for name in checks.RESTORED_COPY_CHECKS)

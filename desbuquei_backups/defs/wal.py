@@ -3,21 +3,19 @@
 They are not part of any backup: they must go on when backups have stopped.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import dagster as dg
 
-from desbuquei_backups.core.comparison import Finding, Verdict
 from desbuquei_backups.core.errors import BackupError
 from desbuquei_backups.core.tiers import Policy
 from desbuquei_backups.defs.assets import OWNERS
 from desbuquei_backups.defs.rendering import check_result, skipped_check
 from desbuquei_backups.defs.resources import Backups
 from desbuquei_backups.defs.steps import failure
-from desbuquei_backups.operations.slot_safety import is_urgent, slot_safety
-from desbuquei_backups.operations.wal_findings import continuity, recovery_point
+from desbuquei_backups.defs.wal_judged import judged
 from desbuquei_backups.operations.wal_slot import Refused
-from desbuquei_backups.operations.wal_state import WalState, wal_state
+from desbuquei_backups.operations.wal_state import wal_state
 from desbuquei_backups.validation import checks
 
 DUE = "*/15 * * * *"
@@ -53,15 +51,7 @@ def wal_checks(policy: Policy) -> dg.AssetChecksDefinition:
         if isinstance(state, Refused):
             yield from (skipped_check(name, f"not applicable: {state.why}") for name in CHECKS)
             return
-        found, late = continuity(state), recovery_point(state, site.policy.recovery_point_objective)
-        yield check_result(checks.wal_is_continuous(found), worst=_severity(state, found))
-        yield check_result(checks.wal_within_objective(late))
+        for judgement, worst in judged(state, site.policy.recovery_point_objective):
+            yield check_result(judgement, worst=worst)
 
     return wal_checks
-
-
-def _severity(state: WalState, findings: Sequence[Finding]) -> dg.AssetCheckSeverity:
-    """A slot that holds back much is a warning before it is an error; a gap is one at once."""
-    of_slot = {each.subject for each in slot_safety(state.slot)}
-    wrong = [each for each in findings if each.verdict is Verdict.DIFFERS and each.subject not in of_slot]
-    return dg.AssetCheckSeverity.ERROR if wrong or is_urgent(state.slot) else dg.AssetCheckSeverity.WARN

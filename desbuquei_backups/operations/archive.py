@@ -12,6 +12,7 @@ from desbuquei_backups.operations.evidence import try_to_send
 from desbuquei_backups.operations.leaving import leave_disk
 from desbuquei_backups.operations.site import Site
 from desbuquei_backups.operations.storing import class_of, store
+from desbuquei_backups.operations.wal_drain import bring
 from desbuquei_backups.operations.whereabouts import stored
 from desbuquei_backups.storage import catalog
 from desbuquei_backups.storage.s3 import StoredObject
@@ -63,7 +64,8 @@ class Archived:
 def archive(site: Site, slot: Slot) -> Archived:
     """Store what is missing in S3 and compare all of it. Nothing is overwritten; run again, it finishes.
 
-    A copy is made by the store itself, of the object that it is a copy of; no byte comes here or is sent.
+    A copy is made by the store itself, of the object that it is a copy of; no byte comes here or is sent. Where WAL was
+    taken, all of it up to the point comes first.
 
     NotFound if the backup is neither sealed on disk nor archived; IntegrityError if a file was altered on disk;
     StoreError if the store refuses or does not answer.
@@ -93,6 +95,8 @@ def _archive(site: Site, slot: Slot) -> Archived:
                 f"there is no sealed backup {slot.backup_id} on disk",
                 remedy=f"desbuquei backup {slot.tier} --slot {slot.key}",
             )
+        if found.manifest.point is not None:
+            bring(site, found.manifest.point)
         site.progress.stage("archiving", found.manifest.size)
         try_to_send(site)  # so that the chain knows each manifest that is in the bucket
         there = store(site, found.manifest)

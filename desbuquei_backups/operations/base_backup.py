@@ -1,27 +1,21 @@
 """A physical base backup beside a slot's dump: the whole cluster, for a fast recovery and for every second after it."""
 
-import json
-import time
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from desbuquei_backups.core.errors import IntegrityError, NotFound
-from desbuquei_backups.core.manifest import BaseFacts, FileFacts, Manifest, Role, Tablespace
+from desbuquei_backups.core.manifest import Manifest
 from desbuquei_backups.core.slots import Slot
-from desbuquei_backups.core.wal import show_lsn
 from desbuquei_backups.operations import verify
+from desbuquei_backups.operations.base_writing import write_base
 from desbuquei_backups.operations.opening import refuse_unless_open
 from desbuquei_backups.operations.settings import DATABASE_URL
 from desbuquei_backups.operations.site import Site
-from desbuquei_backups.operations.unpacking import Unpacked, beside, unpacked_and_verified
+from desbuquei_backups.operations.unpacking import Unpacked, unpacked_and_verified
 from desbuquei_backups.operations.whereabouts import is_on_disk
-from desbuquei_backups.operations.writing import Write, write_file_of
 from desbuquei_backups.postgres import connection as pg
 from desbuquei_backups.postgres import physical
-from desbuquei_backups.postgres.programs import Programs, choose
+from desbuquei_backups.postgres.programs import choose
 from desbuquei_backups.storage import catalog, disk
-from desbuquei_backups.storage.stream import read_file, write_gzip, write_plain, write_zstd
-from desbuquei_backups.storage.tar_stream import TarWatcher
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +83,6 @@ class _Taking:
     site: Site
     slot: Slot
     draft: Manifest
-    files: list[FileFacts] = field(default_factory=list)
-    unpacked: int = 0
 
     def take(self) -> BaseTaken | NotApplicable:
         url = self.site.settings.database_url
@@ -107,12 +99,10 @@ class _Taking:
                     "could be encrypted",
                 )
             programs = choose(connection.info.server_version // 10000)
-            base = self._write(connection, programs, may.spaces)
+            base, files = write_base(self.site, self.slot, connection, programs, may.spaces)
         # Which cluster it is of, the replication protocol tells whoever may copy it.
         server = self.draft.server.model_copy(update={"system_identifier": may.system_identifier})
-        manifest = self.draft.model_copy(
-            update={"files": [*self.draft.files, *self.files], "base": base, "server": server}
-        )
+        manifest = self.draft.model_copy(update={"files": [*self.draft.files, *files], "base": base, "server": server})
         verified = unpacked_and_verified(self.site, manifest)
         if verified.faults:
             raise IntegrityError(
@@ -122,53 +112,3 @@ class _Taking:
         # From here on it is part of the backup: a draft without it leaves files that the next run writes over.
         disk.write_file(catalog.draft_path(self.site.settings.folder, self.slot.backup_id), manifest.to_bytes())
         return BaseTaken(manifest, False, verified)
-
-    def _write(self, connection: pg.Connection, programs: Programs, spaces: Sequence[physical.Space]) -> BaseFacts:
-        begun = time.monotonic()
-        row = connection.execute("select sum(pg_database_size(oid))::bigint from pg_database").fetchone()
-        self.site.progress.stage("copying the cluster", row[0] if row else None)
-        parameters = pg.parse(self.site.settings.database_url, setting=DATABASE_URL)
-        label = self.slot.backup_id
-        if spaces:
-            with beside(self.site.settings.folder) as place:
-                physical.base_backup_in(programs, parameters, place, label=label)
-                self.site.progress.stage("compressing the cluster", row[0] if row else None)
-                self._pack(read_file(place / "base.tar"), Role.BASE, "base.tar.zst")
-                for space in spaces:
-                    self._pack(read_file(place / f"{space.oid}.tar"), Role.TABLESPACE, f"base.{space.oid}.tar.zst")
-                own = (place / physical.MANIFEST).read_bytes()
-        else:
-            own = self._pack(physical.base_backup(programs, parameters, label=label), Role.BASE, "base.tar.zst")
-        needed = physical.wal_range(own)
-        self._keep(Role.BASE_MANIFEST, "base_manifest", lambda path, to: write_plain([own], path, to))
-        script = json.dumps(physical.configuration(connection), indent=1, sort_keys=True).encode()
-        self._keep(Role.CONFIGURATION, "configuration.json.gz", lambda path, to: write_gzip([script], path, to))
-        return BaseFacts(
-            timeline=needed.timeline,
-            start_lsn=show_lsn(needed.start),
-            stop_lsn=show_lsn(needed.stop),
-            stopped_at=physical.now_of(connection),
-            size=self.unpacked,
-            duration_seconds=round(time.monotonic() - begun, 3),
-            tool=programs.version,
-            tablespaces=[
-                Tablespace(oid=space.oid, name=space.name, location=space.location, file=file.name)
-                for space, file in zip(spaces, (f for f in self.files if f.role is Role.TABLESPACE), strict=True)
-            ],
-        )
-
-    def _pack(self, chunks: Iterable[bytes], role: Role, suffix: str) -> bytes:
-        """Compress one tar; the manifest in it, if it has one."""
-        tar = TarWatcher(lambda name: name == physical.MANIFEST)
-        watched = tar.passing(self._counted(chunks), name=f"{self.slot.backup_id}.{suffix}")
-        self._keep(role, suffix, lambda path, to: write_zstd(watched, path, to))
-        self.unpacked += tar.unpacked
-        return tar.kept.get(physical.MANIFEST, b"")
-
-    def _counted(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
-        for chunk in chunks:
-            self.site.progress.advance(len(chunk))
-            yield chunk
-
-    def _keep(self, role: Role, suffix: str, write: Write) -> None:
-        self.files.append(write_file_of(self.site, self.slot, role, suffix, write))

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from desbuquei_backups.core.errors import Frozen, IdentityError, IntegrityError, NotFound
+from desbuquei_backups.core.errors import Frozen, IdentityError, IntegrityError, NoDump, NotFound
 from desbuquei_backups.core.manifest import Manifest, Role
 from desbuquei_backups.core.slots import Slot
 from desbuquei_backups.operations import verify
@@ -47,8 +47,8 @@ class Copy:
 def find_copy(site: Site, backup_id: str, place: Place) -> Copy:
     """The copy in S3, at either place, which needs nothing but the bucket; or the one on disk, read and compared first.
 
-    NotFound if it is not there; IntegrityError if a file on disk is not what the manifest says; IdentityError if it is
-    encrypted, and no identity is named here that opens it.
+    NotFound if it is not there; NoDump if it is of WAL; IntegrityError if a file on disk is not what the manifest says;
+    IdentityError if it is encrypted, and no identity is named here that opens it.
     """
     if place is Place.DISK:
         return _on_disk(site, backup_id)
@@ -73,6 +73,15 @@ def refuse_unopenable(site: Site, manifest: Manifest) -> None:
     )
 
 
+def refuse_without_dump(manifest: Manifest) -> None:
+    """NoDump of a backup of WAL."""
+    if manifest.point is not None:
+        raise NoDump(
+            f"it has no dump: it is all WAL up to {manifest.point.at:%Y-%m-%d %H:%M:%S} UTC, and what had changed",
+            remedy=f"`desbuquei recover --to {manifest.point.name} --data-dir DIR` recovers the whole cluster to it",
+        )
+
+
 def _in_s3(site: Site, backup_id: str, place: Place) -> Copy:
     tier = Slot.of_id(backup_id).tier
     site.progress.stage("fetching the manifest")
@@ -82,6 +91,7 @@ def _in_s3(site: Site, backup_id: str, place: Place) -> Copy:
             f"it is not archived in {site.bucket.uri(tier)}",
             remedy="`desbuquei list --remote` shows what is there; --from disk restores the copy in the backup folder",
         )
+    refuse_without_dump(manifest)
     refuse_unopenable(site, manifest)
     found = site.bucket.head(key_of(manifest.dump.name))
     if found is not None and found.frozen:
@@ -103,6 +113,7 @@ def _on_disk(site: Site, backup_id: str) -> Copy:
             f"{what} in {folder}", remedy="`desbuquei list` shows what is there; --from s3 restores the archived copy"
         )
     manifest = found.manifest
+    refuse_without_dump(manifest)
     if not is_on_disk(folder, manifest):
         raise NotFound(f"none of its files is in {folder}", remedy="restore the archived copy: --from s3")
     refuse_unopenable(site, manifest)

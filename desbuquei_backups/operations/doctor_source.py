@@ -8,7 +8,7 @@ from desbuquei_backups.core.errors import BackupError, ToolMissing
 from desbuquei_backups.core.periods import in_words
 from desbuquei_backups.core.transport import Transport
 from desbuquei_backups.operations.doctor import Area, Precondition, clock
-from desbuquei_backups.operations.egress import incremental_tiers, price
+from desbuquei_backups.operations.egress import incremental_tiers, price, takes_wal
 from desbuquei_backups.operations.settings import DATABASE_URL
 from desbuquei_backups.operations.site import Site
 from desbuquei_backups.operations.survey import survey
@@ -167,6 +167,9 @@ def recovery_point(site: Site) -> Iterator[Precondition]:
     """What logical dumps in place of increments read in a month, and how old the newest backup gets between them."""
     for tier in incremental_tiers(site):
         try:
+            if takes_wal(site, tier):
+                yield _AREA.ok(tier, "takes WAL: any second can be recovered to")
+                continue
             found = price(site, tier)
         except BackupError as error:
             yield _AREA.error(tier, error)

@@ -41,7 +41,8 @@ def drill(site: Site, wanted: Wanted) -> DrillRecord:
             drilled_at=begun,
             place=wanted.place.value,
             target=str(wanted.target),
-            backup_id=copy.manifest.backup_id,
+            backup_id=copy.plan.base.backup_id,
+            increment=copy.plan.increment.backup_id if copy.plan.increment is not None else None,
             system_identifier=copy.copies.system_identifier,
             server_version=copy.cluster.programs.version,
             reached=show_lsn(copy.reached.position),
@@ -72,7 +73,8 @@ def may_drill(site: Site) -> str | None:
 
 
 def _dumped(copy: Copy) -> dict[str, int]:
-    return {table.identity: table.rows for table in copy.manifest.tables if table.rows is not None}
+    tables = copy.copies.manifests[copy.plan.base.backup_id].tables
+    return {table.identity: table.rows for table in tables if table.rows is not None}
 
 
 def _present_size(site: Site) -> int | None:

@@ -68,7 +68,9 @@ def look_at_stopped(copy: Copy, findings: Findings) -> None:
 
 def _superuser(copy: Copy, host: str) -> tuple[str, str]:
     """A URL, and the role in it: the usual one, or one that the source's globals name."""
-    script = b"".join(copy.copies.read(copy.manifest.file(Role.GLOBALS))).decode()
+    manifests = sorted(copy.copies.manifests.values(), key=lambda each: each.taken_at)
+    globals_ = [file for each in manifests for file in each.files if file.role is Role.GLOBALS]
+    script = b"".join(copy.copies.read(globals_[-1])).decode() if globals_ else ""
     for role in dict.fromkeys(("postgres", *sorted(superusers(script)))):
         url = conninfo.make_conninfo(host=host, port=copy.port, user=role, dbname="postgres", sslmode="disable")
         try:

@@ -28,8 +28,8 @@ class DrillRecord(BaseModel):
     """One drill. `seconds` by stage; sizes are bytes; positions as PostgreSQL shows them.
 
     `faults`: what is wrong with the recovered copy; `unchecked`: what could not be looked at, and why.
-    `present_size` is what the source's databases are now, None if it was not asked. `dumped_rows`: what the dump of the
-    same slot as the base had, by table.
+    `increment`: that of `backup_id` which it was combined with. `present_size` is what the source's databases are now,
+    None if it was not asked. `dumped_rows`: what the dump of the same slot as the base had, by table.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -37,6 +37,7 @@ class DrillRecord(BaseModel):
     place: str
     target: str
     backup_id: str
+    increment: str | None = None
     system_identifier: str
     server_version: str
     reached: str

@@ -1,5 +1,6 @@
-"""Fill a slot: by a dump of one snapshot, by one that another tier took at that instant, or by what has not changed."""
+"""Fill a slot: by a dump of one snapshot, by another tier's of that instant, by what has not changed, or by WAL."""
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from desbuquei_backups.operations import records
 from desbuquei_backups.operations.asked import Asked
 from desbuquei_backups.operations.egress import spent_so_far
 from desbuquei_backups.operations.filled import Taken, already_there
+from desbuquei_backups.operations.increment import take_increment
 from desbuquei_backups.operations.opening import is_open, refuse_unless_open
 from desbuquei_backups.operations.promotion import promote
 from desbuquei_backups.operations.records import record_failures
@@ -25,6 +27,8 @@ from desbuquei_backups.operations.whereabouts import is_on_disk, refuse_other_da
 from desbuquei_backups.postgres import connection as pg
 from desbuquei_backups.postgres import server
 from desbuquei_backups.storage import catalog, disk
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +42,11 @@ class Skipped:
 def take_dump(site: Site, slot: Slot, *, asked: Asked | None = None, measured: bool = True) -> Taken | Skipped:
     """Fill an open slot, or verify what fills it already.
 
-    A dump that another tier took at the same instant is taken over. An incremental tier takes the newest backup for its
-    own where nothing changed since, and is skipped where the egress budget has no dump for it. A dump that fails
-    verification is taken anew while its slot is open, and the bad file set aside. `measured=False` leaves out counts
-    and fingerprints, for measuring what they cost. Raises any BackupError; a closed empty slot is a SlotError: a
-    backup cannot be taken in the past.
+    A dump that another tier took at the same instant is taken over. An incremental tier takes WAL, and what changed
+    since a base backup, where the server gives them; else the newest backup for its own where nothing changed, and is
+    skipped where the egress budget has no dump for it. What fails verification is taken anew while its slot is open,
+    and the bad file set aside. `measured=False` leaves out counts and fingerprints, for measuring. Raises any
+    BackupError; a closed empty slot is a SlotError: a backup cannot be taken in the past.
     """
     dump = SnapshotDump(site, slot, measured=measured)
     failures = record_failures(site, slot, "dump", egress=lambda: dump.read, asked=asked)
@@ -82,8 +86,17 @@ class _Filling:
     def folder(self) -> Path:
         return self.site.settings.folder
 
+    @property
+    def _incremental(self) -> bool:
+        return self.site.tier(self.slot).takes is Takes.INCREMENTAL
+
     def fill(self) -> Taken | Skipped:
-        """Take over another tier's dump of this instant, or the newest of all if nothing changed, or take one."""
+        """Take WAL if the tier does, or over another tier's dump of this instant, or the newest of all, or take one."""
+        if self._incremental:
+            taken = take_increment(self.site, self.slot)
+            if isinstance(taken, Manifest):
+                return self._keep(taken, "disk")
+            _LOG.warning("%s: a dump in place of WAL: %s", self.slot.backup_id, taken.why)
         if (promoted := promote(self.site, self.slot)) is not None:
             return self._keep(promoted, "disk" if is_on_disk(self.folder, promoted) else "S3")
         url = self.site.settings.database_url
@@ -93,10 +106,7 @@ class _Filling:
             pg.pin(connection)
             connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
             connection.read_only = True
-            if (
-                self.site.tier(self.slot).takes is Takes.INCREMENTAL
-                and (spared := self._spared(connection)) is not None
-            ):
+            if self._incremental and (spared := self._spared(connection)) is not None:
                 return spared
             return self._keep(self._dumped(connection), "disk")
 

@@ -9,6 +9,7 @@ from desbuquei_backups.core.budget import MONTH, Cadence, Spent, cadence
 from desbuquei_backups.core.slots import slot_of
 from desbuquei_backups.core.tiers import Takes, shortest_interval
 from desbuquei_backups.operations import records
+from desbuquei_backups.operations.held import is_point
 from desbuquei_backups.operations.site import Site
 
 
@@ -55,6 +56,15 @@ def price(site: Site, tier: str) -> Price | None:
     planned = cadence(site.policy, tier, spent.dump_bytes, now)
     interval = max(planned.interval, shortest_interval(site.policy.scheduled[tier]))
     return Price(tier, planned, spent.month_bytes, interval + (spent.dump_duration or timedelta()))
+
+
+def takes_wal(site: Site, tier: str) -> bool:
+    """Whether the tier's newest backup is of WAL: then no logical dumps are taken in its place."""
+    newest: Mapping[str, Any] = {}
+    for line in records.lines(site.settings.folder):
+        if (line.get("backup_type"), line.get("status")) == (tier, "success"):
+            newest = max(newest, line, key=lambda each: str(each.get("backup_id", "")))
+    return is_point(newest)
 
 
 def incremental_tiers(site: Site) -> list[str]:

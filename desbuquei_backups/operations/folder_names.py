@@ -9,12 +9,14 @@ from desbuquei_backups.storage import age
 from desbuquei_backups.storage.disk import disk_errors
 
 MANIFEST = manifest_name("")
-_DUMP = ".sql.gz"
+DUMPS = ("sql.gz", "point.json.gz")
 
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """`sealed`: what is before `.manifest.json`, a backup's id if nobody renamed it. `dumps`: names of dump files."""
+    """`sealed`: what is before `.manifest.json`, a backup's id if nobody renamed it. `dumps`: names of dump files,
+    and of what stands in their place where WAL was taken.
+    """
 
     sealed: frozenset[str]
     dumps: frozenset[str]
@@ -32,6 +34,6 @@ def names(folder: Path) -> Names:
                         continue
                     if name.endswith(MANIFEST):
                         sealed.add(name.removesuffix(MANIFEST))
-                    elif (plain := name.removesuffix(age.SUFFIX)).endswith(_DUMP) and plain.count(".") == 2:
+                    elif name.removesuffix(age.SUFFIX).partition(".")[2] in DUMPS:
                         dumps.add(name)
     return Names(frozenset(sealed), frozenset(dumps))

@@ -21,7 +21,8 @@ class Held:
     `size` is bytes of all its files. `on_disk`: its dump is, if need be under another backup's name. `status` is
     sealed, unsealed, failed or skipped: a sealed backup whose archive failed is failed too. `error` is why, or what
     went wrong later with a backup that is archived; one line. `copy_of` and `same_as`: see Manifest. `thaw`: of a
-    frozen one that is being thawed or can be read. `measured`: how long its own restored copy took.
+    frozen one that is being thawed or can be read. `measured`: how long its own restored copy took. `wal`: it
+    has no dump, and nothing that a restored copy could prove.
     """
 
     slot: Slot
@@ -40,6 +41,7 @@ class Held:
     storage_class: str | None = None
     thaw: Thaw | None = None
     measured: Measured | None = None
+    wal: bool = False
 
     @property
     def backup_id(self) -> str:
@@ -82,7 +84,7 @@ def of_manifest(
         rows=manifest.rows if manifest.tables else None,
         on_disk=on_disk,
         archived=known.archived if known else archived,
-        proven=known.proven if known else None,
+        proven=known.proven if known and manifest.point is None else None,
         status=known.status if known else "sealed",
         error=known.error if known else None,
         copy_of=manifest.copy_of,
@@ -91,6 +93,7 @@ def of_manifest(
         reason=manifest.reason,
         storage_class=known.storage_class if known else None,
         thaw=known.thaw if known else None,
+        wal=manifest.point is not None,
     )
 
 
@@ -117,7 +120,7 @@ def of_line(slot: Slot, line: Mapping[str, Any], now: datetime, *, on_disk: bool
         rows if isinstance(rows, int) else None,
         on_disk,
         archived,
-        bool(get("recovery_tested")),
+        None if is_point(line) else bool(get("recovery_tested")),
         status,
         _one_line(get("error")) or ("unknown reason" if status == "failed" else None),
         _text(get("copy_of")),
@@ -129,7 +132,13 @@ def of_line(slot: Slot, line: Mapping[str, Any], now: datetime, *, on_disk: bool
         if readable_by is not None
         else None,
         measured(line) if get("restore_seconds") is not None else None,
+        is_point(line),
     )
+
+
+def is_point(line: Mapping[str, Any]) -> bool:
+    """Whether it is the line of a backup of WAL: a drill recovers it, no restored copy is made of it."""
+    return ".point." in str(line.get("file"))
 
 
 def measured(line: Mapping[str, Any]) -> Measured | None:

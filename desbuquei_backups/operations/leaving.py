@@ -2,16 +2,17 @@
 
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 
 from desbuquei_backups.core.errors import BackupError, IntegrityError
 from desbuquei_backups.core.manifest import Manifest
 from desbuquei_backups.core.slots import Slot, slot_of
 from desbuquei_backups.operations import proofs, records
-from desbuquei_backups.operations.folder_names import names
+from desbuquei_backups.operations.folder_names import DUMPS, names
 from desbuquei_backups.operations.opening import is_open
 from desbuquei_backups.operations.promotion import peers
 from desbuquei_backups.operations.site import Site
-from desbuquei_backups.storage import catalog, disk
+from desbuquei_backups.storage import age, catalog, disk
 
 _LOG = logging.getLogger(__name__)
 
@@ -56,9 +57,13 @@ def _wanted(site: Site, peer: Slot, *, nowhere_else: bool) -> bool:
     if not is_open(site, peer):
         return False
     folder = site.settings.folder
-    if site.tier(peer).kept_on_disk is not None and not any(folder.glob(f"{peer.backup_id}.*sql.gz*")):
+    if site.tier(peer).kept_on_disk is not None and not _is_filled(folder, peer):
         return True
     return nowhere_else and not records.says_archived(folder, peer.backup_id)
+
+
+def _is_filled(folder: Path, slot: Slot) -> bool:
+    return any((folder / f"{slot.backup_id}.{suffix}{end}").exists() for suffix in DUMPS for end in ("", age.SUFFIX))
 
 
 def _proven(site: Site, manifest: Manifest) -> bool:

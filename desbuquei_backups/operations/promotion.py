@@ -73,8 +73,8 @@ def _dumped(site: Site, slot: Slot) -> Iterator[Dumped]:
         local = there.manifest if there is not None and _whole_on_disk(site, there.manifest) else None
         archived = _archived(site, peer, needed=local is None)
         manifest = archived or local
-        # What stands for an earlier dump is no dump of this instant.
-        if manifest is not None and manifest.same_as is None:
+        # What stands for an earlier dump, or has none, is no dump of this instant.
+        if manifest is not None and manifest.same_as is None and manifest.point is None:
             refuse_other_database(site, manifest)
             on_disk = local is not None and local.dump.sha256 == manifest.dump.sha256
             yield Dumped(manifest, on_disk, archived is not None)

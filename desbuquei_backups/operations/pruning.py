@@ -8,11 +8,11 @@ from desbuquei_backups.core.manifest import manifest_name
 from desbuquei_backups.core.retention import Backup, Place, Verdict, verdicts
 from desbuquei_backups.core.slots import Slot, slot_of
 from desbuquei_backups.operations import holds, metadata_file
-from desbuquei_backups.operations.folder_names import names
+from desbuquei_backups.operations.folder_names import DUMPS, names
 from desbuquei_backups.operations.held import instant
 from desbuquei_backups.operations.metadata_file import Line
 from desbuquei_backups.operations.site import Site
-from desbuquei_backups.storage import archives, catalog
+from desbuquei_backups.storage import age, archives, catalog
 from desbuquei_backups.storage.archives import Archive
 from desbuquei_backups.storage.catalog import key_of
 from desbuquei_backups.storage.side_by_side import side_by_side
@@ -160,7 +160,8 @@ class _Locks:
 
 def lock_of(site: Site, slot: Slot) -> str | None:
     """Why the store would not delete the backup, by its dump and its manifest; None if it would."""
-    names = (manifest_name(slot.backup_id), f"{slot.backup_id}.sql.gz", f"{slot.backup_id}.sql.gz.age")
+    known_by = [f"{slot.backup_id}.{suffix}{end}" for suffix in DUMPS for end in ("", age.SUFFIX)]
+    names = (manifest_name(slot.backup_id), *known_by)
     return _lock(site, [key_of(name) for name in names])
 
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from desbuquei_backups.core.errors import BackupError, IdentityError, IntegrityError, NotFound, RestoreFailed
+from desbuquei_backups.core.errors import BackupError, IdentityError, IntegrityError, NoDump, NotFound, RestoreFailed
 from desbuquei_backups.core.manifest import Manifest
 from desbuquei_backups.core.slots import Slot
 from desbuquei_backups.operations import backup_logs, metadata_file
@@ -41,7 +41,7 @@ _UNPROVEN: Mapping[str, Any] = {
 }
 _UNKNOWN = (
     *("rows", "file", "checksum_md5", "checksum_sha256", "duration_seconds"),
-    *("copy_of", "same_as", "operator", "reason"),
+    *("copy_of", "same_as", "parent", "operator", "reason"),
 )
 _LONGEST = 300
 _Merge = Callable[[Line | None], Mapping[str, Any] | None]
@@ -60,14 +60,14 @@ def record(site: Site, manifest: Manifest, *, status: str, read: int = 0, **chan
 def line_of_manifest(manifest: Manifest, *, status: str = "success", read: int | None = None) -> Line:
     """The line of a backup that is neither archived nor proven; `read` None: what it cost is what its files say."""
     if read is None:
-        read = 0 if manifest.origin else sum(file.plain_size for file in manifest.files)
+        read = 0 if manifest.origin or manifest.point else sum(file.plain_size for file in manifest.files)
     return {
         "backup_id": manifest.backup_id,
         "backup_type": manifest.tier,
         "backup_timestamp": _instant(manifest.taken_at),
         "database": manifest.database,
         "status": status,
-        "size": manifest.dump.size,
+        "size": manifest.dump.size if manifest.point is None else manifest.size,
         "total_size": manifest.size,
         "rows": manifest.rows if manifest.tables else None,
         "egress_bytes": read,
@@ -79,6 +79,7 @@ def line_of_manifest(manifest: Manifest, *, status: str = "success", read: int |
         "duration_seconds": manifest.duration_seconds,
         "copy_of": manifest.copy_of,
         "same_as": manifest.same_as,
+        "parent": manifest.parent,
         "operator": manifest.operator,
         "reason": manifest.reason,
         "error": None,
@@ -136,7 +137,8 @@ def record_failures(
 
 
 def _write_failure(site: Site, slot: Slot, step: str, error: BaseException, read: int, asked: Asked | None) -> None:
-    if isinstance(error, IdentityError):  # elsewhere, with the identity, it goes well: nothing is said of the backup
+    # Elsewhere, with the identity, it goes well; a backup of WAL is as it should be: nothing is said of the backup.
+    if isinstance(error, IdentityError | NoDump):
         return
     found_nothing = isinstance(error, NotFound)  # a step that found nothing to do made no attempt
 

@@ -13,6 +13,7 @@ from desbuquei_backups.core.manifest import Manifest, Role
 from desbuquei_backups.core.recovery import Plan, Wal
 from desbuquei_backups.core.targets import Target
 from desbuquei_backups.operations import recovered_configuration as configuration
+from desbuquei_backups.operations.combining import Combining
 from desbuquei_backups.operations.copies import Place
 from desbuquei_backups.operations.in_use import reading
 from desbuquei_backups.operations.progress import timed
@@ -81,9 +82,12 @@ def recovered_copy(site: Site, wanted: Wanted, data: Path) -> Iterator[Copy]:
     site.progress.stage("looking for WAL")
     wal = copies.wal.look(copies.segment_size)
     plan = planned(copies, wal, wanted)
-    manifest = copies.manifests[plan.base.backup_id]
-    with naming(manifest.backup_id), reading(site, manifest.backup_id):
-        copies.require_readable(manifest)
+    # Settings and version are those of the backup that replay begins from.
+    manifest = copies.manifests[plan.latest.backup_id]
+    needed = dict.fromkeys((plan.base.backup_id, manifest.backup_id))
+    with naming(manifest.backup_id), reading(site, *needed):
+        for each in needed:
+            copies.require_readable(copies.manifests[each])
         programs = choose_server(manifest.server.major)
         with recovery_folder(data, doing=f"{wanted.target} from {manifest.backup_id}") as folder:
             yield from _Recovering(begun, copies, manifest, plan, wal, wanted, folder, programs).run()
@@ -91,7 +95,10 @@ def recovered_copy(site: Site, wanted: Wanted, data: Path) -> Iterator[Copy]:
 
 def planned(copies: BaseCopies, wal: Wal, wanted: Wanted) -> Plan:
     """OutOfReach with what is missing and what can be reached, if the target cannot."""
-    found = recovery.plan(copies.bases, wal, wanted.target, timeline=wanted.timeline)
+    in_place = any(manifest.server.major >= physical.LINKING for manifest in copies.manifests.values())
+    found = recovery.plan(
+        copies.bases, wal, wanted.target, timeline=wanted.timeline, increments=True, combined_in_place=in_place
+    )
     if isinstance(found, Plan):
         return found
     there = "; ".join(window.said() for window in found.windows[-3:])
@@ -117,9 +124,14 @@ class _Recovering:
     def run(self) -> Iterator[Copy]:
         progress = self.copies.site.progress
         wal_bytes = len(self.plan.segments) * self.wal.segment_size
-        require_room(self.folder.data, int(self.plan.base.size * _SPARE) + 2 * wal_bytes)
+        require_room(self.folder.data, int(self._unpacked_size() * _SPARE) + 2 * wal_bytes)
+        combining = Combining(self.folder, self.plan)
         with timed(self.seconds, "fetch and unpack"):
-            fetch(self.copies, self.manifest, self.plan, self.wal, self.folder)
+            fetch(self.copies, combining.unpacked, self.plan, self.wal, self.folder)
+        if self.plan.increment is not None:
+            with timed(self.seconds, "combine"):
+                progress.stage("combining base backup and increment")
+                combining.combine(self.programs)
         cluster = self._cluster()
         with timed(self.seconds, "verify"):
             progress.stage("verifying the base backup")
@@ -158,6 +170,13 @@ class _Recovering:
         finally:
             if not server.process.ended.is_set():
                 server.stop()
+
+    def _unpacked_size(self) -> int:
+        """Bytes: of both, and of what they are combined to, which PostgreSQL 18 links instead of copying it."""
+        base, increment = self.plan.base, self.plan.increment
+        if increment is None:
+            return base.size
+        return base.size * (1 if self.programs.major >= physical.LINKING else 2) + 2 * increment.size
 
     def _cluster(self) -> Cluster:
         """With programs that the account reaches."""

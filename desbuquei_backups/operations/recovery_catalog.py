@@ -1,4 +1,4 @@
-"""The base backups that a recovery may begin from: in the bucket, by its manifests alone, or in the backup folder."""
+"""The base backups that a recovery may begin from, and their increments: by the manifests in the bucket or folder."""
 
 import hashlib
 import logging
@@ -12,12 +12,12 @@ from desbuquei_backups.core.errors import ConfigurationError, Frozen, IntegrityE
 from desbuquei_backups.core.manifest import FileFacts, Manifest, Role
 from desbuquei_backups.core.recovery import Base
 from desbuquei_backups.core.slots import slot_of
-from desbuquei_backups.core.tiers import Takes
-from desbuquei_backups.core.wal import DEFAULT_SEGMENT_SIZE, parse_lsn
+from desbuquei_backups.core.wal import DEFAULT_SEGMENT_SIZE
 from desbuquei_backups.operations.archived import read_archived
 from desbuquei_backups.operations.copies import Place, refuse_unopenable
 from desbuquei_backups.operations.inventory import sealed_slots
 from desbuquei_backups.operations.site import Site
+from desbuquei_backups.operations.wal_bases import base_of
 from desbuquei_backups.operations.wal_source import WAL_ARCHIVE, WalArchive, WalFolder, WalSource
 from desbuquei_backups.storage import catalog
 from desbuquei_backups.storage.inside import read_inside
@@ -25,14 +25,14 @@ from desbuquei_backups.storage.s3_errors import THAW
 from desbuquei_backups.storage.stream import OTHER_COPY, read_file
 
 Progress = Callable[[int], None]
-_BASE = ".base.tar.zst"
+_BASES = (".base.tar.zst", ".incr.tar.zst")
 _AT_ONCE = 4
 _LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class BaseCopies:
-    """One cluster's base backups in one place, by id, and the WAL beside them. `segment_size` is bytes."""
+    """One cluster's base backups and increments in one place, by id, and the WAL there. `segment_size` is bytes."""
 
     site: Site
     place: Place
@@ -43,7 +43,7 @@ class BaseCopies:
 
     @property
     def bases(self) -> list[Base]:
-        return [_base(manifest) for manifest in self.manifests.values()]
+        return [base for manifest in self.manifests.values() if (base := base_of(manifest)) is not None]
 
     def read(self, file: FileFacts, *, progress: Progress = lambda _: None) -> Iterator[bytes]:
         """What is in a file of a base backup; IntegrityError, at the latest at its end; IdentityError; NotFound."""
@@ -101,12 +101,11 @@ def _chosen(clusters: set[str], wanted: str | None, *, where: str) -> str:
 
 def _in_bucket(site: Site) -> list[Manifest]:
     """By the names of their files first, so that of years of backups only those are read that have a base."""
-    tiers = [name for name, tier in site.policy.tiers.items() if tier.takes is Takes.FULL]
     found = set()
-    for tier in tiers:
+    for tier in site.policy.tiers:
         for key in site.bucket.keys(f"{tier}/"):
             slot = slot_of(key.rpartition("/")[2].partition(".")[0])
-            if _BASE in key and slot is not None and slot.tier == tier:
+            if any(each in key for each in _BASES) and slot is not None and slot.tier == tier:
                 found.add(slot)
 
     def read(backup_id: str, tier: str) -> Manifest | None:
@@ -123,7 +122,7 @@ def _on_disk(site: Site) -> list[Manifest]:
     if not folder.is_dir():
         return []
     ids = [slot.backup_id for slot in sorted(sealed_slots(folder))]
-    there = [_readable(partial(_sealed, folder, each)) for each in ids if any(folder.glob(f"{each}{_BASE}*"))]
+    there = [_readable(partial(_sealed, folder, each)) for each in ids if any(folder.glob(f"{each}.*.tar.zst*"))]
     return [each for each in there if each is not None and each.base is not None]
 
 
@@ -139,20 +138,6 @@ def _readable(read: Callable[[], Manifest | None]) -> Manifest | None:
     except IntegrityError as error:
         _LOG.warning("%s", error.what)
         return None
-
-
-def _base(manifest: Manifest) -> Base:
-    facts = manifest.base
-    assert facts is not None
-    return Base(
-        manifest.backup_id,
-        facts.timeline,
-        parse_lsn(facts.start_lsn),
-        parse_lsn(facts.stop_lsn),
-        facts.stopped_at,
-        facts.size,
-        manifest.file(Role.BASE).size,
-    )
 
 
 def _read_disk(site: Site, file: FileFacts, progress: Progress) -> Iterator[bytes]:

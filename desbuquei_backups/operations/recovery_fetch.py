@@ -1,12 +1,12 @@
-"""Fetch all that a recovery needs, at once: the base is unpacked as it comes, WAL lands beside it and is looked at."""
+"""Fetch all that a recovery needs, at once: what was backed up is unpacked as it comes, WAL lands beside it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
 
 from desbuquei_backups.core.errors import IntegrityError, NotFound
-from desbuquei_backups.core.manifest import Manifest, Role
+from desbuquei_backups.core.manifest import Role
 from desbuquei_backups.core.recovery import Plan, Wal
 from desbuquei_backups.core.wal import history_name
 from desbuquei_backups.core.wal_pages import PageWatcher
@@ -19,8 +19,8 @@ from desbuquei_backups.storage.stream import OTHER_COPY, read_file
 _AT_ONCE = 3
 
 
-def fetch(copies: BaseCopies, manifest: Manifest, plan: Plan, wal: Wal, folder: RecoveryFolder) -> None:
-    """Into `folder`: the unpacked base, and beside it the segments and histories that lead to the target.
+def fetch(copies: BaseCopies, unpacked: Mapping[str, Path], plan: Plan, wal: Wal, folder: RecoveryFolder) -> None:
+    """The backups `unpacked`, by id, each to where it is to be; and the segments and histories that lead to the target.
 
     IntegrityError, which names the file, if any of it is not what it should be; NotFound; StoreError; DiskError.
     """
@@ -28,16 +28,19 @@ def fetch(copies: BaseCopies, manifest: Manifest, plan: Plan, wal: Wal, folder: 
     progress = copies.site.progress
     names = [segment.name for segment in plan.segments]
     names += [history_name(timeline) for timeline in wal.histories.of if timeline <= plan.timeline]
-    tars = tars_of(manifest)
-    progress.stage(f"fetching base backup and {len(names)} WAL files", sum(file.size for file, _ in tars))
+    manifests = [(copies.manifests[backup_id], into) for backup_id, into in unpacked.items()]
+    size = sum(file.size for manifest, _ in manifests for file, _ in tars_of(manifest))
+    progress.stage(f"fetching {' and '.join(unpacked)} and {len(names)} WAL files", size)
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="wal") as pool:
         waiting = [pool.submit(_fetch_wal, copies, name, folder.wal, stopped) for name in names]
         try:
-            for file, below in tars:
-                chunks = copies.read(file, progress=progress.advance)
-                unpack(_until(stopped, waiting, chunks), folder.data / below)
-            if len(tars) > 1:
-                write_manifest(copies.read(manifest.file(Role.BASE_MANIFEST)), folder.data)
+            for manifest, into in manifests:
+                tars = tars_of(manifest)
+                for file, below in tars:
+                    chunks = copies.read(file, progress=progress.advance)
+                    unpack(_until(stopped, waiting, chunks), into / below)
+                if len(tars) > 1:
+                    write_manifest(copies.read(manifest.file(Role.BASE_MANIFEST)), into)
             progress.stage("fetching the rest of the WAL", len(names), unit="files")
             progress.advance(sum(each.done() for each in waiting))
             for each in waiting:

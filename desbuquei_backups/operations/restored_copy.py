@@ -12,7 +12,7 @@ from desbuquei_backups.core.manifest import Manifest, Role
 from desbuquei_backups.core.slots import Slot
 from desbuquei_backups.operations import proofs, records
 from desbuquei_backups.operations.comparing import compare_contents, left_around
-from desbuquei_backups.operations.copies import Copy, Place
+from desbuquei_backups.operations.copies import Copy, Place, refuse_without_dump
 from desbuquei_backups.operations.equal_copy import Proof, checksum_finding, equal_proof, readable
 from desbuquei_backups.operations.in_use import reading
 from desbuquei_backups.operations.leaving import leave_disk
@@ -37,9 +37,9 @@ def prove(site: Site, slot: Slot) -> Proof:
     """Restore the archived backup of `slot` into a database of its own, compare, and drop it.
 
     A copy is proven by the restored copy of the backup that it was taken from, and its object's equal checksum; asked
-    for once more, it is restored itself, unless it is frozen. NotFound if it is not archived; IntegrityError if its
-    objects are not what its manifest says; ToolFailed if psql cannot restore it; TargetRefused if the restore server is
-    the source; Frozen if there is no copy that can be read.
+    for once more, it is restored itself, unless it is frozen. NotFound if it is not archived; NoDump if it is of WAL;
+    IntegrityError if its objects are not what its manifest says; ToolFailed if psql cannot restore it; TargetRefused if
+    the restore server is the source; Frozen if there is no copy that can be read.
     """
     with (
         naming(slot.backup_id),
@@ -54,6 +54,7 @@ def prove(site: Site, slot: Slot) -> Proof:
                 "it is not archived in S3",
                 remedy=f"desbuquei backup {slot.tier} --slot {slot.key} finishes what is missing",
             )
+        refuse_without_dump(manifest)
         proof = equal_proof(site, manifest) or _restored(site, manifest)
         recorded = proofs.of_findings(
             manifest,

@@ -85,7 +85,7 @@ def status(site: Site) -> Status:
     second = second_status(site, tiers)
     faults = [*recent.faults, *_ahead(ahead), *(second.faults if second is not None else ())]
     safety, reason = verdict(site.policy, tiers, disk, store_trouble, faults, now)
-    point = _recovery_point(site) if recent.held else None
+    point = _recovery_point(site, recent) if recent.held else None
     thaws, untold = thaws_under_way(site, recent, listed if store_trouble is None else {})
     return Status(
         safety,
@@ -107,7 +107,7 @@ def status(site: Site) -> Status:
 def _costs(site: Site, recent: Recent) -> list[TierCost]:
     """At the size of the newest backup that is recorded; nothing before the first."""
     known = [*recent.held.values(), *recent.before.values()]
-    sized = [held for held in known if held.status == "sealed" and held.size and held.taken_at]
+    sized = [held for held in known if held.status == "sealed" and held.size and held.taken_at and not held.wal]
     newest = max(sized, key=lambda held: (held.taken_at or site.now(), held.slot), default=None)
     return monthly_costs(site.policy, newest.size) if newest is not None and newest.size else []
 
@@ -121,13 +121,20 @@ def _ahead(backup_ids: Sequence[str]) -> list[str]:
     ]
 
 
-def _recovery_point(site: Site) -> str | None:
+def _recovery_point(site: Site, recent: Recent) -> str | None:
     """How old the newest recovery point gets if all goes on like this, and its price; None if that cannot be told."""
+    promised = in_words(site.policy.recovery_point_objective)
+    often = [held for slot, held in recent.held.items() if slot.tier in incremental_tiers(site) and held.archived]
+    newest = max(often, key=lambda held: held.slot, default=None)
+    if newest is not None and newest.wal and newest.taken_at is not None:
+        return (
+            f"any second up to {newest.taken_at:%Y-%m-%d %H:%M:%S} UTC, {newest.backup_id}, promised: {promised}; "
+            "`desbuquei wal status` knows of later ones"
+        )
     prices = [found for tier in incremental_tiers(site) if (found := price(site, tier)) is not None]
     best = min(prices, key=lambda each: each.recovery_point, default=None)
     if best is None:
         return None
-    promised = in_words(site.policy.recovery_point_objective)
     return f"up to {in_words(best.recovery_point)} old, promised: {promised}; {best.said()}"
 
 

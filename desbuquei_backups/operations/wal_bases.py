@@ -16,11 +16,16 @@ _AT_ONCE = 8
 
 def bases_there(site: Site, system_identifier: str) -> list[Base]:
     """The full base backups of that cluster in the bucket, oldest first. StoreError if it cannot be asked."""
-    slots = [slot for slot in look(site).sealed if (tier := site.policy.tiers.get(slot.tier)) and tier.base_backup]
+    bases = [base_of(each) for each in full_bases(site, system_identifier)]
+    return sorted((base for base in bases if base is not None), key=lambda base: base.stopped_at)
+
+
+def full_bases(site: Site, system_identifier: str) -> list[Manifest]:
+    """The archived backups that have a full base backup of that cluster. StoreError if the bucket cannot be asked."""
+    slots = [slot for slot, archive in look(site).sealed.items() if archive.base]
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         found = pool.map(lambda slot: _manifest(site, slot), slots)
-    bases = [base_of(each) for each in found if each is not None and each.server.system_identifier == system_identifier]
-    return sorted((base for base in bases if base is not None), key=lambda base: base.stopped_at)
+    return [each for each in found if each is not None and each.server.system_identifier == system_identifier]
 
 
 def base_of(manifest: Manifest) -> Base | None:

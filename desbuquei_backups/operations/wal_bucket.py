@@ -56,7 +56,6 @@ class Listed:
     system_identifier: str
     files: dict[str, str] = field(default_factory=dict)
     points: list[str] = field(default_factory=list)
-    gaps: list[str] = field(default_factory=list)
 
     def key(self, name: str) -> str:
         """The key of the file of that name; NotFound if there is none."""
@@ -76,9 +75,7 @@ def listed(bucket: Bucket, system_identifier: str, *, after: str = "") -> Listed
         name = key.removeprefix(folder)
         if name.startswith(_POINTS):
             found.points.append(name.removeprefix(_POINTS).removesuffix(_JSON))
-        elif name.startswith(_GAPS):
-            found.gaps.append(name.removeprefix(_GAPS).removesuffix(_JSON))
-        else:
+        elif not name.startswith(_GAPS):
             base, dot, rest = name.partition(SUFFIX)
             if dot and kind_of(base) is not None and rest in ("", age.SUFFIX):
                 found.files[base] = SUFFIX + rest
@@ -176,13 +173,10 @@ def read_point(bucket: Bucket, system_identifier: str, name: str) -> RecoveryPoi
     return parse(RecoveryPoint, b"".join(bucket.read(key)), where=bucket.uri(key))
 
 
-def read_gaps(bucket: Bucket, there: Listed) -> list[DeclaredGap]:
+def read_gaps(bucket: Bucket, system_identifier: str) -> list[DeclaredGap]:
     """The gaps that were declared, in the order of their names."""
-    found = []
-    for name in there.gaps:
-        key = f"{folder_of(there.system_identifier)}{_GAPS}{name}{_JSON}"
-        found.append(parse(DeclaredGap, b"".join(bucket.read(key)), where=bucket.uri(key)))
-    return found
+    keys = bucket.keys(f"{folder_of(system_identifier)}{_GAPS}")
+    return [parse(DeclaredGap, b"".join(bucket.read(key)), where=bucket.uri(key)) for key in keys]
 
 
 def _within(name: str, since: datetime | None, until: datetime | None) -> bool:

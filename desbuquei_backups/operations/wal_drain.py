@@ -42,6 +42,7 @@ class Drained:
     """A recovery point whose WAL is in S3. `reused`: the point was there already, from an earlier attempt.
 
     `gap`: what was found to be lost for good; a new base backup is needed then. `streamed`: another process received.
+    `in_s3`: false where S3 did not answer, and need not: the WAL is in the spool.
     """
 
     point: RecoveryPoint
@@ -49,15 +50,18 @@ class Drained:
     reused: bool
     streamed: bool
     gap: DeclaredGap | None
+    in_s3: bool
     seconds: float
 
 
-def drain(site: Site, name: str, *, streamer_seconds: float = _STREAMER_SECONDS) -> Drained | Refused:
+def drain(
+    site: Site, name: str, *, streamer_seconds: float = _STREAMER_SECONDS, into_s3: bool = True
+) -> Drained | Refused:
     """Make the restore point `name`, a commit after it, end the segment, and bring all WAL up to there into S3.
 
     Run again, it goes on with the point that was made. While another process streams, that one is waited for, so many
-    seconds. SourceUnreachable, SourceRefused, ToolError, DiskError, StoreError; Busy; what of the spool could not be
-    stored is in the result's `archived.faults`.
+    seconds. Not `into_s3`: while S3 does not answer, the spool is far enough. SourceUnreachable, SourceRefused,
+    ToolError, DiskError, StoreError; Busy; what of the spool could not be stored is in the result's `archived.faults`.
     """
     begun = time.monotonic()
     url = site.settings.database_url
@@ -74,17 +78,43 @@ def drain(site: Site, name: str, *, streamer_seconds: float = _STREAMER_SECONDS)
         reused = point_of(site, spool, cluster, name)
         point = reused or make_point(site, spool, connection, cluster, name)
         keep_point(spool, point)
-        streamed = _received(site, spool, connection, cluster, point.last, archived, streamer_seconds)
-        archived.add(archive_spool(site))
-        gap = declare_gap(site, cluster)
-        if not point_is_archived(site, point):
-            raise StoreUnreachable(
-                f"{point.last.name} is not in S3", remedy="`desbuquei wal status` says what is in the way; run again"
-            )
-        if not streamed and not archived.faults:
+        enough = spool if not into_s3 else None
+        streamed = _received(site, spool, connection, cluster, point.last, archived, streamer_seconds, enough)
+        gap, stored = _stored(site, spool, cluster, point, archived, into_s3=into_s3)
+        if stored and not streamed and not archived.faults:
             with pg.explained("letting go of the WAL that is in S3"):
                 wal.advance_slot(connection, ensured.slot.name, parse_lsn(point.end))
-    return Drained(point, archived, reused is not None, streamed, gap, time.monotonic() - begun)
+    return Drained(point, archived, reused is not None, streamed, gap, stored, time.monotonic() - begun)
+
+
+def bring(site: Site, point: RecoveryPoint) -> None:
+    """Bring all WAL up to a point, which was received, into S3; nothing, if it is there. StoreUnreachable."""
+    if not point_is_archived(site, point):
+        archive_spool(site)
+        _refuse_unless_archived(site, point)
+
+
+def _stored(
+    site: Site, spool: Spool, cluster: Cluster, point: RecoveryPoint, archived: Archived, *, into_s3: bool
+) -> tuple[DeclaredGap | None, bool]:
+    """Store what the spool has, declare what is lost, and see that the point is in S3: the gap, and whether it is."""
+    try:
+        archived.add(archive_spool(site))
+        gap = declare_gap(site, cluster)
+        _refuse_unless_archived(site, point)
+    except StoreUnreachable as error:
+        if into_s3 or point.last.name not in spool.names():
+            raise
+        _LOG.warning("S3 does not answer; WAL waits in the spool: %s", error.what)
+        return None, False
+    return gap, True
+
+
+def _refuse_unless_archived(site: Site, point: RecoveryPoint) -> None:
+    if not point_is_archived(site, point):
+        raise StoreUnreachable(
+            f"{point.last.name} is not in S3", remedy="`desbuquei wal status` says what is in the way; run again"
+        )
 
 
 def _refuse_unless_allowed(connection: pg.Connection) -> None:
@@ -146,8 +176,12 @@ def _received(
     until: Segment,
     archived: Archived,
     streamer_seconds: float,
+    enough: Spool | None,
 ) -> bool:
-    """Receive all WAL up to the end of a segment, or wait for whoever does: whether it was another one."""
+    """Receive all WAL up to the end of a segment, or wait for whoever does: whether it was another one.
+
+    Of another one it is to be in S3, or, if that is `enough`, in the spool.
+    """
     deadline = time.monotonic() + streamer_seconds
     while True:
         slot = wal.find_slot(connection, wal.slot_name(site.policy.database))
@@ -156,7 +190,7 @@ def _received(
                 if alone:
                     _receive(site, spool, connection, cluster, slot, until, archived)
                     return False
-        if in_s3(site, cluster.system_identifier, until):
+        if in_s3(site, cluster.system_identifier, until) or (enough is not None and until.name in enough.names()):
             return True
         if time.monotonic() > deadline:
             raise Busy(

@@ -85,7 +85,7 @@ def _state(site: Site, spool: Spool, cluster: Cluster, slot: wal.Slot | None, se
         newest_at=at,
         age=_age(site, spool, newest, server, at),
         gaps=missing,
-        declared=read_gaps(site.bucket, there),
+        declared=read_gaps(site.bucket, identifier),
         others=[each for each in clusters(site.bucket) if each != identifier],
         segments=len(found.segments),
         waiting=len(files),

@@ -10,13 +10,14 @@ from typing import Any
 
 import psycopg
 
-from desbuquei_backups.core.errors import BackupError, IntegrityError
+from desbuquei_backups.core.errors import BackupError, IntegrityError, ToolFailed
 from desbuquei_backups.core.wal import parse_lsn
 from desbuquei_backups.postgres.connection import Connection, connect
 from desbuquei_backups.postgres.logical import run
 from desbuquei_backups.postgres.programs import Programs, clean_environment
 
 MANIFEST = "backup_manifest"
+LINKING = 18  # the first whose pg_combinebackup can link files
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,35 +59,79 @@ def capability(url: str, connection: Connection, *, setting: str) -> Capability:
     row = connection.execute("select current_setting('wal_level')").fetchone()
     if row == ("minimal",):
         return Capability("wal_level is minimal: set it to replica, and restart the server")
-    spaces = connection.execute(
+    return Capability(None, spaces(connection), system_identifier, int(timeline))
+
+
+def spaces(connection: Connection) -> Sequence[Space]:
+    """The cluster's tablespaces besides its own two."""
+    rows = connection.execute(
         "select oid::int8, spcname::text, pg_tablespace_location(oid) from pg_tablespace "
         "where spcname not in ('pg_default', 'pg_global') order by 1"
     ).fetchall()
-    return Capability(None, [Space(*each) for each in spaces], system_identifier, int(timeline))
+    return [Space(*each) for each in rows]
 
 
-def base_backup(programs: Programs, parameters: Mapping[str, Any], *, label: str) -> Iterator[bytes]:
+def base_backup(
+    programs: Programs, parameters: Mapping[str, Any], *, label: str, against: Path | None = None
+) -> Iterator[bytes]:
     """The cluster as one uncompressed tar, with the WAL that makes it consistent; the manifest is its last member.
+
+    `against`: the manifest of a base backup; then it is an increment of that (PostgreSQL 17, `summarize_wal`).
 
     The cluster must have no tablespaces of its own: pg_basebackup writes one tar for each, and only one to its output.
     ToolFailed, SourceUnreachable.
     """
-    return run(programs, "pg_basebackup", ["--pgdata=-", *_options(label)], _replication(parameters))
+    return run(programs, "pg_basebackup", ["--pgdata=-", *_options(label, against)], _replication(parameters))
 
 
-def base_backup_in(programs: Programs, parameters: Mapping[str, Any], into: Path, *, label: str) -> None:
-    """The cluster as uncompressed tars in the empty folder `into`: `base.tar`, one by the OID of each tablespace, and
+def base_backup_in(
+    programs: Programs, parameters: Mapping[str, Any], into: Path, *, label: str, against: Path | None = None
+) -> None:
+    """The same as uncompressed tars in the empty folder `into`: `base.tar`, one by the OID of each tablespace, and
     the manifest. ToolFailed, SourceUnreachable.
     """
-    for _ in run(programs, "pg_basebackup", [f"--pgdata={into}", *_options(label)], _replication(parameters)):
+    arguments = [f"--pgdata={into}", *_options(label, against)]
+    for _ in run(programs, "pg_basebackup", arguments, _replication(parameters)):
         pass
 
 
-def _options(label: str) -> list[str]:
+def _options(label: str, against: Path | None) -> list[str]:
     return [
         *("--format=tar", "--wal-method=fetch", "--checkpoint=fast", "--manifest-checksums=SHA256"),
         f"--label={label}",
+        *([f"--incremental={against}"] if against is not None else []),
     ]
+
+
+def summarizes(connection: Connection) -> bool:
+    """Whether the server keeps the summaries of WAL that increments are made of: PostgreSQL 17, `summarize_wal`."""
+    row = connection.execute("select current_setting('summarize_wal', true)").fetchone()
+    return row == ("on",)
+
+
+def combine(programs: Programs, base: Path, increment: Path, into: Path) -> None:
+    """The cluster that an increment of an unpacked base backup stands for, in `into`, which must not be there.
+
+    PostgreSQL 18 moves files instead of copying them: `base` is used up then. ToolFailed.
+    """
+    done = subprocess.run(
+        [
+            programs.path("pg_combinebackup"),
+            *("--no-sync", "--manifest-checksums=SHA256"),
+            *(["--link"] if programs.major >= LINKING else []),
+            f"--output={into}",
+            *(str(base), str(increment)),
+        ],
+        capture_output=True,
+        text=True,
+        env=clean_environment(),
+        check=False,
+    )
+    if done.returncode != 0:
+        raise ToolFailed(
+            f"pg_combinebackup {programs.version} failed: {' '.join(done.stderr.split())[:1000]}",
+            remedy="mend what it names (room on the disk?); then run again",
+        )
 
 
 def _replication(parameters: Mapping[str, Any]) -> dict[str, Any]:

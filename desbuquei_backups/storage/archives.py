@@ -14,7 +14,8 @@ from desbuquei_backups.storage.side_by_side import side_by_side
 MANIFEST = "manifest.json"
 HOLD = "hold.json"
 MARK = "pruned.json"  # written before the first object of a backup is deleted, and deleted last
-_DUMPS = ("sql.gz", "sql.gz.age")
+_DUMPS = ("sql.gz", "sql.gz.age", "point.json.gz", "point.json.gz.age")
+_BASE = "base.tar.zst"
 _PAGE = 1000
 _PAGES = 8  # so many of a tier's pages are listed one after the other
 
@@ -24,7 +25,8 @@ class Archive:
     """The objects of one backup. `slot` is None where the name of a manifest, `key`, is no backup's.
 
     `sealed`: its manifest is there, which is stored last: so is all of it. `marked`: a prune of it has begun.
-    `proofs` and `thaws` are keys, oldest first.
+    `dump` is that of what it is known by; `base`: it has a full base backup. `proofs` and `thaws` are keys, oldest
+    first.
     """
 
     slot: Slot | None
@@ -33,6 +35,7 @@ class Archive:
     held: bool = False
     marked: bool = False
     dump: Entry | None = None
+    base: bool = False
     proofs: Sequence[str] = ()
     thaws: Sequence[str] = ()
 
@@ -106,6 +109,8 @@ def _note(found: Archive, entry: Entry, suffix: str) -> None:
         found.sealed, found.key = True, entry.key
     elif suffix in _DUMPS:
         found.dump = entry
+    elif suffix.startswith(_BASE):
+        found.base = True
     elif suffix.startswith("proof-"):
         found.proofs = (*found.proofs, entry.key)
     elif suffix.startswith("thaw-"):

@@ -76,11 +76,32 @@ def dump_is_complete(manifest: Manifest) -> Judgement:
         for left in manifest.left_out
         if left.kind not in _NEVER_HELD
     ]
-    findings += [
+    findings += _warnings(manifest)
+    return judge(DUMP_IS_COMPLETE, findings)
+
+
+def increment_is_complete(manifest: Manifest) -> Judgement:
+    """The point was made and all WAL up to it came here; what changed since the base backup was read back whole."""
+    point, base = manifest.point, manifest.base
+    assert point is not None
+    findings = [
+        Finding("restore point", point.name, point.name, Verdict.MATCHES, f"at {point.lsn}, with a commit after it"),
+        # A backup of WAL is given no manifest before all of it is here.
+        Finding("WAL", f"up to {point.end}", f"up to {point.end}", Verdict.MATCHES),
+    ]
+    if base is not None:
+        kind = f"increment of {manifest.parent}" if manifest.parent else "base backup"
+        why = f"pg_verifybackup {base.tool} read it back; consistent from {base.stop_lsn} on"
+        findings.append(Finding(kind, "whole", "whole", Verdict.MATCHES, why))
+    findings += _warnings(manifest)
+    return judge(DUMP_IS_COMPLETE, findings)
+
+
+def _warnings(manifest: Manifest) -> list[Finding]:
+    return [
         Finding(f"warning {number}", None, None, Verdict.UNCOMPARED, warning)
         for number, warning in enumerate(manifest.warnings, 1)
     ]
-    return judge(DUMP_IS_COMPLETE, findings)
 
 
 def checksums_match(manifest: Manifest, found: Mapping[str, Checksums | StoredObject | str | None]) -> Judgement:
