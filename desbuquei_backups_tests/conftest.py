@@ -153,6 +153,33 @@ def slot() -> Slot:
     return SLOT
 
 
+@pytest.fixture
+def no_wal(endpoints: Endpoints) -> Iterator[None]:
+    """While the test lasts, the source lets nobody replicate: the hourly takes dumps, as of a managed server."""
+    with psycopg.connect(endpoints.source, autocommit=True) as connection:
+        row = connection.execute("show hba_file").fetchone()
+        assert row is not None
+        path = Path(row[0])
+        before = path.read_text()
+
+        def become(text: str, *, replicating: bool) -> None:
+            path.write_text(text)
+            connection.execute("select pg_reload_conf()")
+            assert eventually(lambda: _replicates(endpoints.source) is replicating)
+
+        become(f"host replication all all reject\n{before}", replicating=False)
+        yield
+        become(before, replicating=True)
+
+
+def _replicates(url: str) -> bool:
+    try:
+        psycopg.connect(url, replication="true").close()
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
 MakeSite = Callable[..., Site]
 
 

@@ -57,6 +57,7 @@ def without(line: records.Line, *names: str) -> records.Line:
     return {name: value for name, value in line.items() if name not in names}
 
 
+@pytest.mark.usefixtures("no_wal")
 def test_a_new_machine_with_nothing_but_the_bucket_speaks_as_the_old_one_did(
     site, make_site, shop, slot, clock, tmp_path
 ) -> None:

@@ -158,6 +158,7 @@ def test_a_copy_of_an_encrypted_dump_is_the_same_bytes_and_proven_by_them(host, 
     assert prove(host, Slot("monthly", due)).restored == daily.backup_id
 
 
+@pytest.mark.usefixtures("no_wal")
 def test_with_another_key_an_unchanged_hour_is_dumped_again(host, shop, clock, tmp_path, source) -> None:
     taken(host, host.open_slot("hourly"))
     clock.pass_by(hours=1)

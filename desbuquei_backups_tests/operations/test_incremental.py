@@ -32,7 +32,7 @@ HOUR = timedelta(hours=1)
 NEXT, AFTER = (Slot("hourly", TOGETHER + hours * HOUR) for hours in (1, 2))
 
 
-pytestmark = pytest.mark.usefixtures("together")
+pytestmark = pytest.mark.usefixtures("together", "no_wal")
 
 
 def backed_up_later(site: Site, clock: Clock, slot: Slot) -> None:

@@ -38,7 +38,7 @@ from desbuquei_backups_tests.operations.tiers import (
     fill,
 )
 
-pytestmark = pytest.mark.usefixtures("together")
+pytestmark = pytest.mark.usefixtures("together", "no_wal")
 
 
 def everything_is_true(site: Site, *slots: Slot) -> None:

@@ -260,6 +260,7 @@ def test_what_is_being_restored_is_not_pruned(site, shop, clock) -> None:
 
 
 @pytest.mark.usefixtures("together")
+@pytest.mark.usefixtures("no_wal")
 def test_the_files_that_an_unchanged_hour_names_outlive_their_own_time(site, shop, clock, source) -> None:
     clock.now = FIRST + timedelta(minutes=5)
     hours = [Slot("hourly", FIRST + timedelta(hours=number)) for number in range(3)]
