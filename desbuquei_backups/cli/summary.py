@@ -88,6 +88,8 @@ def _said(asset: str, metadata: Mapping[str, Any]) -> str:
     again = " (was there; verified again)" if metadata.get("reused") else ""
     if str(metadata.get("verified", "")).startswith("S3"):
         again = " (was there, in S3)"
+    if "restore point" in metadata:
+        return f"WAL up to {metadata['restore point']}; beside it: {metadata['copied beside it']}{again}"
     if asset == "dump":
         size, plain = metadata["size (bytes)"], metadata["before compression (bytes)"]
         counts = f"{metadata['tables']} tables, {metadata['rows']:,} rows"
@@ -113,7 +115,9 @@ def _checks(outcome: Outcome) -> Table:
     for check in outcome.checks:
         style = {"true": "green", "untrue": "red"}.get(_verdict(check), "yellow")
         mark = {"true": "✓", "untrue": "✗"}.get(_verdict(check), "?")
-        said = check.description if len(check.description) <= _MOST_LETTERS else "see the error below"
+        said = check.description
+        if len(said) > _MOST_LETTERS:
+            said = f"{said[: _MOST_LETTERS - 1]}…" if check.passed else "see the error below"
         table.add_row(Text(f"{mark} {check.name}", style=style), said)
     return table
 

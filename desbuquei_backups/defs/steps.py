@@ -7,7 +7,7 @@ import dagster as dg
 from dagster._core.errors import DagsterExecutionInterruptedError
 
 from desbuquei_backups.core.errors import BackupError, IdentityError, NoDump
-from desbuquei_backups.core.manifest import Role
+from desbuquei_backups.core.manifest import Manifest, Role
 from desbuquei_backups.core.slots import Slot
 from desbuquei_backups.core.tiers import Takes
 from desbuquei_backups.defs.rendering import (
@@ -79,7 +79,7 @@ def dump(context: dg.AssetExecutionContext, backups: Backups, tier: str, asked: 
                     checks.checksums_match(taken.manifest, there),
                     checks.connection_is_encrypted("PostgreSQL", taken.manifest.server.transport),
                 ),
-                *(_of_wal(site, slot) if of_wal else _of_dumps(site, slot)),
+                *(_of_wal(site, slot, taken.manifest) if of_wal else _of_dumps(site, slot)),
             ],
         )
 
@@ -93,9 +93,9 @@ def _of_dumps(site: Site, slot: Slot) -> list[dg.AssetCheckResult]:
     return [*_said(site, slot, "dump", costs), not_applicable_check(checks.WAL_IS_CONTINUOUS, none)]
 
 
-def _of_wal(site: Site, slot: Slot) -> list[dg.AssetCheckResult]:
+def _of_wal(site: Site, slot: Slot, manifest: Manifest) -> list[dg.AssetCheckResult]:
     """Whether any second up to the point can be recovered to, as far as looking at server, spool and S3 tells."""
-    judged = judged_wal(site)
+    judged = judged_wal(site, manifest)
     said.checks(site, slot.backup_id, "dump", [shortened(each) for each, _ in judged])
     return [check_result(each, worst=worst) for each, worst in judged]
 

@@ -7,8 +7,10 @@ import dagster as dg
 
 from desbuquei_backups.core.comparison import Finding, Verdict
 from desbuquei_backups.core.errors import BackupError
+from desbuquei_backups.core.manifest import Manifest
 from desbuquei_backups.operations.site import Site
 from desbuquei_backups.operations.slot_safety import is_urgent, slot_safety
+from desbuquei_backups.operations.wal_bases import base_of
 from desbuquei_backups.operations.wal_findings import continuity, recovery_point
 from desbuquei_backups.operations.wal_slot import Refused
 from desbuquei_backups.operations.wal_state import WalState, wal_state
@@ -27,10 +29,11 @@ def judged(state: WalState, objective: timedelta) -> list[Judged]:
     ]
 
 
-def judged_wal(site: Site) -> list[Judged]:
-    """The same of how it is now; where that cannot be told, nothing is claimed."""
+def judged_wal(site: Site, taken: Manifest) -> list[Judged]:
+    """The same of how it is now, with what was `taken`; where that cannot be told, nothing is claimed."""
+    full = base_of(taken) if taken.parent is None else None
     try:
-        state = wal_state(site)
+        state = wal_state(site, not_archived=full)
     except BackupError as error:
         if error.permanent:
             raise

@@ -77,7 +77,7 @@ def refuse_without_dump(manifest: Manifest) -> None:
     """NoDump of a backup of WAL."""
     if manifest.point is not None:
         raise NoDump(
-            f"it has no dump: it is all WAL up to {manifest.point.at:%Y-%m-%d %H:%M:%S} UTC, and what had changed",
+            "it holds WAL and no dump: recovery drills prove it",
             remedy=f"`desbuquei recover --to {manifest.point.name} --data-dir DIR` recovers the whole cluster to it",
         )
 

@@ -30,6 +30,8 @@ def recoveries(
             continue
         slot = Slot.of_id(tier.last_good)
         known = held.get(slot)
+        if known is not None and known.wal:  # a drill measures that
+            continue
         points.append(
             Point(
                 tier.last_good,

@@ -46,8 +46,11 @@ class WalState:
     rejected: Sequence[str]
 
 
-def wal_state(site: Site) -> WalState | Refused:
-    """Look at server, spool and S3. Where the server was is remembered; nothing else is changed."""
+def wal_state(site: Site, *, not_archived: Base | None = None) -> WalState | Refused:
+    """Look at server, spool and S3. Where the server was is remembered; nothing else is changed.
+
+    `not_archived`: a base backup that is on its way to S3.
+    """
     spool = spool_of(site)
     url = site.settings.database_url
     with pg.connect(url, setting=DATABASE_URL) as connection, pg.explained("looking at the WAL"):
@@ -60,15 +63,22 @@ def wal_state(site: Site) -> WalState | Refused:
     if server is not None:
         spool.prepare()
         spool.remember(server)
-    return _state(site, spool, cluster, slot, server)
+    return _state(site, spool, cluster, slot, server, [not_archived] if not_archived is not None else [])
 
 
-def _state(site: Site, spool: Spool, cluster: Cluster, slot: wal.Slot | None, server: wal.Position | None) -> WalState:
+def _state(
+    site: Site,
+    spool: Spool,
+    cluster: Cluster,
+    slot: wal.Slot | None,
+    server: wal.Position | None,
+    not_archived: Sequence[Base],
+) -> WalState:
     identifier = cluster.system_identifier
     there = listed(site.bucket, identifier)
     found = read_wal(site.bucket, there, since=site.now() - site.policy.recovery_point_objective * 3)
     histories = Histories({**found.histories.of, **cluster.histories.of})
-    bases = bases_there(site, identifier)
+    bases = [*bases_there(site, identifier), *not_archived]
     base = next(iter(bases_of_window(bases, site.now(), site.policy.pitr_window)), None)
     wanted = _wanted(found, histories, cluster, base)
     missing = gaps(wanted, found.segments)

@@ -1,8 +1,11 @@
 """The job that looks at the WAL every quarter of an hour, whether backups run or not."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 
 import dagster as dg
+import psycopg
 import pytest
 
 from desbuquei_backups.core.slots import Slot
@@ -10,7 +13,8 @@ from desbuquei_backups.operations.settings import DATABASE_URL, from_environment
 from desbuquei_backups.operations.site import Site
 from desbuquei_backups.operations.wal_drain import Drained, drain
 from desbuquei_backups.postgres.wal import slot_name
-from desbuquei_backups_tests.defs.conftest import _QUIET
+from desbuquei_backups_tests.conftest import Endpoints
+from desbuquei_backups_tests.defs.conftest import _QUIET, Run
 
 pytestmark = pytest.mark.usefixtures("environment")
 CHECKS = {"wal_is_continuous", "recovery_point_within_objective"}
@@ -38,18 +42,37 @@ def test_where_the_server_gives_no_wal_the_checks_do_not_apply(looked, environme
         assert "not applicable: replication is refused" in each.description
 
 
-def test_wal_without_a_base_backup_is_no_way_back(looked, environment, sample_url, endpoints, slot: Slot) -> None:
-    import os
-
-    import psycopg
-
-    site = Site(from_environment(os.environ))
+@pytest.fixture
+def _no_slot_is_left(endpoints: Endpoints) -> Iterator[None]:
+    yield
     with psycopg.connect(endpoints.source, autocommit=True) as connection:
-        try:
-            assert isinstance(drain(site, slot.backup_id), Drained)
-            found = looked()
-        finally:
-            connection.execute("select pg_drop_replication_slot(%s)", (slot_name("desbuquei"),))
+        connection.execute("select pg_drop_replication_slot(%s)", (slot_name("desbuquei"),))
+
+
+@pytest.mark.usefixtures("_no_slot_is_left")
+def test_an_hour_of_wal_is_green_and_says_how_to_recover_to_it(run: Run, instance, folder) -> None:
+    slot = Slot("hourly", datetime.now(UTC).replace(minute=0, second=0, microsecond=0))
+    done = run(slot)
+    assert (done.errors, done.true) == ([], True)
+    assert {check.name for check in done.checks if not check.passed} == {
+        "row_counts_match",
+        "content_matches",
+        "schema_matches",
+    }
+    assert {check.description for check in done.checks if not check.passed} == {
+        "not applicable: it holds WAL and no dump: recovery drills prove it"
+    }
+    made = {step.asset: step.metadata for step in done.steps}
+    assert set(made) == {"dump", "checksum_manifest", "s3_archive"}
+    assert made["dump"]["to recover"] == f"desbuquei recover --to {slot.backup_id} --data-dir DIR"
+    assert made["dump"]["copied beside it"] == "full base backup"
+    assert made["s3_archive"]["dump"].endswith(f"{slot.backup_id}.point.json.gz")
+
+
+@pytest.mark.usefixtures("_no_slot_is_left")
+def test_wal_without_a_base_backup_is_no_way_back(looked, slot: Slot) -> None:
+    assert isinstance(drain(Site(from_environment(os.environ)), slot.backup_id), Drained)
+    found = looked()
     continuous, late = found["wal_is_continuous"], found["recovery_point_within_objective"]
     assert (continuous.passed, continuous.severity) == (False, dg.AssetCheckSeverity.ERROR)
     rows = [record.data for record in continuous.metadata["compared"].records]

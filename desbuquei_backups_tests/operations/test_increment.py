@@ -221,7 +221,7 @@ def test_an_encrypted_increment_needs_the_identity_to_recover_and_not_to_be_take
 
 def test_it_has_no_dump_and_says_what_there_is_instead(wal_site, clock, day, restore_url) -> None:
     backup_id = taken(wal_site, clock, hour(1)).backup_id
-    with pytest.raises(NoDump, match="it has no dump") as raised:
+    with pytest.raises(NoDump, match="it holds WAL and no dump") as raised:
         prove(wal_site, hour(1))
     assert f"desbuquei recover --to {backup_id}" in raised.value.remedy
     for place in (Place.S3, Place.DISK):

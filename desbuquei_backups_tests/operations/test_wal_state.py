@@ -46,6 +46,7 @@ def with_base(site: Site, day: datetime, start: int) -> Manifest:
             tool="17.10",
         ),
     )
+    site.bucket.put_bytes(f"daily/{base.name}", b"unread...", tags={})
     site.bucket.put_bytes(f"daily/{backup_id}.manifest.json", manifest.to_bytes(), tags={})
     return manifest
 
