@@ -27,6 +27,7 @@ def command(
     timeline: int | None,
     system_identifier: str | None,
     preload: tuple[str, ...],
+    increments: bool,
     identity: Path | None,
     as_json: bool,
 ) -> int:
@@ -38,7 +39,7 @@ def command(
     """
     from desbuquei_backups.operations.drill import drill
 
-    wanted = asked(target, place, timeline, system_identifier, preload)
+    wanted = asked(target, place, timeline, system_identifier, preload, increments=increments)
     with open_site(identity=identity) as site:
         record = drill(site, wanted)
         objective = site.policy.recovery_time_objective.total_seconds()
@@ -54,7 +55,8 @@ def _print(record: "DrillRecord", objective: float) -> None:
     from rich.markup import escape
 
     out = console()
-    out.print(f"[bold]{record.backup_id}[/] recovered from {record.place} to {escape(record.target)}")
+    base = f"[bold]{record.backup_id}[/]" + (f" with the increment {record.increment}" if record.increment else "")
+    out.print(f"{base} recovered from {record.place} to {escape(record.target)}", soft_wrap=True)
     for stage, seconds in record.seconds.items():
         out.print(f"  {stage:<24} {seconds:>9.1f} s")
     for found in record.databases[:_SHOWN]:

@@ -34,6 +34,7 @@ def command(
     timeline: int | None,
     system_identifier: str | None,
     preload: tuple[str, ...],
+    increments: bool,
     port: int | None,
     identity: Path | None,
     as_json: bool,
@@ -51,7 +52,7 @@ def command(
     """
     from desbuquei_backups.operations.recover import recover
 
-    wanted = asked(target, place, timeline, system_identifier, preload, port)
+    wanted = asked(target, place, timeline, system_identifier, preload, port, increments=increments)
     with open_site(identity=identity) as site:
         done = recover(site, wanted, data_dir)
     if as_json:

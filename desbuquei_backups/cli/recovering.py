@@ -46,6 +46,11 @@ def recovery_options(*, default_target: str | None) -> Callable[[_F], _F]:
             metavar="LIBRARY",
             help="Load this for replay: an extension that writes WAL of its own needs it; may be given again.",
         ),
+        click.option(
+            "--increments/--no-increments",
+            default=True,
+            help="Combine an increment with its base backup where that is quicker than replaying the WAL between them.",
+        ),
     ]
 
     def add(function: _F) -> _F:
@@ -63,13 +68,15 @@ def asked(
     system_identifier: str | None,
     preload: tuple[str, ...],
     port: int | None = None,
+    *,
+    increments: bool = True,
 ) -> "Wanted":
     """What the options ask for; ConfigurationError if the target cannot be read."""
     from desbuquei_backups.core.targets import parse_target
     from desbuquei_backups.operations.copies import Place
     from desbuquei_backups.operations.recovered_copy import Wanted
 
-    return Wanted(parse_target(target), Place(place), port, timeline, system_identifier, preload)
+    return Wanted(parse_target(target), Place(place), port, timeline, system_identifier, preload, increments=increments)
 
 
 def last_commit(at: datetime | None) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from desbuquei_backups.core import recovery
-from desbuquei_backups.core.errors import IntegrityError, OutOfReach
+from desbuquei_backups.core.errors import IntegrityError, NotFound, OutOfReach, ToolFailed
 from desbuquei_backups.core.manifest import Manifest, Role
 from desbuquei_backups.core.recovery import Plan, Wal
 from desbuquei_backups.core.targets import Target
@@ -36,7 +36,8 @@ class Wanted:
     """What to recover, from where, and how: the server's later port (None: a free one), libraries that replay needs.
 
     `timeline`: None for the one begun last. `system_identifier`: needed where a bucket has several clusters.
-    `throw_away`: nobody needs the cluster when this process has ended.
+    `increments`: used where that is quicker than replaying the WAL. `throw_away`: nobody needs the cluster when this
+    process has ended.
     """
 
     target: Target
@@ -45,6 +46,7 @@ class Wanted:
     timeline: int | None = None
     system_identifier: str | None = None
     preload: Sequence[str] = ()
+    increments: bool = True
     throw_away: bool = False
 
 
@@ -97,7 +99,12 @@ def planned(copies: BaseCopies, wal: Wal, wanted: Wanted) -> Plan:
     """OutOfReach with what is missing and what can be reached, if the target cannot."""
     in_place = any(manifest.server.major >= physical.LINKING for manifest in copies.manifests.values())
     found = recovery.plan(
-        copies.bases, wal, wanted.target, timeline=wanted.timeline, increments=True, combined_in_place=in_place
+        copies.bases,
+        wal,
+        wanted.target,
+        timeline=wanted.timeline,
+        increments=wanted.increments,
+        combined_in_place=in_place,
     )
     if isinstance(found, Plan):
         return found
@@ -125,13 +132,8 @@ class _Recovering:
         progress = self.copies.site.progress
         wal_bytes = len(self.plan.segments) * self.wal.segment_size
         require_room(self.folder.data, int(self._unpacked_size() * _SPARE) + 2 * wal_bytes)
-        combining = Combining(self.folder, self.plan)
-        with timed(self.seconds, "fetch and unpack"):
-            fetch(self.copies, combining.unpacked, self.plan, self.wal, self.folder)
-        if self.plan.increment is not None:
-            with timed(self.seconds, "combine"):
-                progress.stage("combining base backup and increment")
-                combining.combine(self.programs)
+        with self._or_without_increment():
+            self._fetch_and_combine()
         cluster = self._cluster()
         with timed(self.seconds, "verify"):
             progress.stage("verifying the base backup")
@@ -170,6 +172,25 @@ class _Recovering:
         finally:
             if not server.process.ended.is_set():
                 server.stop()
+
+    def _fetch_and_combine(self) -> None:
+        combining = Combining(self.folder, self.plan)
+        with timed(self.seconds, "fetch and unpack"):
+            fetch(self.copies, combining.unpacked, self.plan, self.wal, self.folder)
+        if self.plan.increment is not None:
+            with timed(self.seconds, "combine"):
+                self.copies.site.progress.stage("combining base backup and increment")
+                combining.combine(self.programs)
+
+    @contextmanager
+    def _or_without_increment(self) -> Iterator[None]:
+        """What fails with an increment may go well without it."""
+        try:
+            yield
+        except (IntegrityError, NotFound, ToolFailed) as error:
+            if self.plan.increment is not None:
+                error.remedy += f"; --no-increments does without {self.plan.increment.backup_id}, and replays more WAL"
+            raise
 
     def _unpacked_size(self) -> int:
         """Bytes: of both, and of what they are combined to, which PostgreSQL 18 links instead of copying it."""

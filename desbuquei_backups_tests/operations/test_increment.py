@@ -1,12 +1,13 @@
 """The hourly where the server gives its WAL: any second up to its point, by an increment if that is the cheaper way."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
-from desbuquei_backups.core.errors import IdentityError, NoDump, StoreUnreachable
+from desbuquei_backups.core.errors import IdentityError, IntegrityError, NoDump, StoreUnreachable
 from desbuquei_backups.core.manifest import Manifest, Role
 from desbuquei_backups.core.retention import Place as RetentionPlace
 from desbuquei_backups.core.slots import Slot
@@ -32,7 +33,7 @@ from desbuquei_backups_tests.clusters import Cluster
 from desbuquei_backups_tests.conftest import SLOT, Clock, Endpoints
 from desbuquei_backups_tests.faults import FaultyStore
 from desbuquei_backups_tests.keys import new_key
-from desbuquei_backups_tests.operations.losses import line_of
+from desbuquei_backups_tests.operations.losses import flip, line_of
 from desbuquei_backups_tests.operations.story import connected
 from desbuquei_backups_tests.operations.wal import SLOT as SLOT_NAME
 from desbuquei_backups_tests.operations.wal import missing, there, write
@@ -293,3 +294,27 @@ def test_an_increment_of_a_cluster_with_a_tablespace_is_recovered(
         assert copy.plan.increment is not None
         with connected(copy) as connection:
             assert connection.execute("select n from livro").fetchall() == [(7,)]
+
+
+def test_a_damaged_increment_is_named_and_the_wal_leads_there_without_it(
+    wal_site, own_server, clock, day, open_ground
+) -> None:
+    write(own_server, 12)
+    noted(own_server, 2000)
+    found = taken(wal_site, clock, hour(1))
+    name = found.file(Role.BASE).name
+    bucket = wal_site.bucket
+    damaged = flip(bucket.fetch(key_of(name))[0])
+    bucket.client.put_object(Bucket=bucket.name, Key=f"{bucket.prefix}/{key_of(name)}", Body=damaged)
+    wanted = Wanted(parse_target(hour(1).backup_id))
+    with (
+        pytest.raises(IntegrityError, match=re.escape(name)) as raised,
+        recovered_copy(wal_site, wanted, open_ground / "damaged"),
+    ):
+        pass
+    assert f"--no-increments does without {found.backup_id}" in raised.value.remedy
+    # The same folder, begun anew.
+    with recovered_copy(wal_site, replace(wanted, increments=False), open_ground / "damaged") as copy:
+        assert copy.plan.increment is None
+        with connected(copy) as connection:
+            assert connection.execute("select n from livro where n > 1000").fetchall() == [(2000,)]
