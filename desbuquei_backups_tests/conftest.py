@@ -22,6 +22,7 @@ from desbuquei_backups.operations.settings import DATABASE_URL, RESTORE_URL, S3_
 from desbuquei_backups.operations.site import Site
 from desbuquei_backups.storage.s3 import Bucket
 from desbuquei_backups_tests.embedded.processes import eventually, living
+from desbuquei_backups_tests.left_behind import clearing, leaving_nothing
 from desbuquei_backups_tests.urls import with_database
 
 SLOT = Slot.of_id("daily-2026-02-02-020000")
@@ -87,6 +88,28 @@ def endpoints(home: Path) -> Iterator[Endpoints]:
         )
 
 
+@pytest.fixture(scope="session")
+def _watched(endpoints: Endpoints) -> Iterator[Mapping[str, psycopg.Connection]]:
+    """Connections to the shared servers; whatever fixtures of a session or a module made there, they took away."""
+    with (
+        psycopg.connect(endpoints.source, autocommit=True) as source,
+        psycopg.connect(endpoints.scratch, autocommit=True) as scratch,
+    ):
+        watched = {"source": source, "restore": scratch}
+        with leaving_nothing(watched):
+            yield watched
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
+    """No test leaves anything on the shared servers: the one that does is named, not one that comes after it."""
+    if "endpoints" not in request.fixturenames:
+        yield
+        return
+    with leaving_nothing(request.getfixturevalue("_watched")):
+        yield
+
+
 @contextmanager
 def _database(server: str, name: str, template: str = "template0") -> Iterator[str]:
     with psycopg.connect(server, autocommit=True) as connection:
@@ -128,6 +151,13 @@ def scratch(restore_url: str) -> Iterator[psycopg.Connection]:
     """An autocommit connection to the server for restored copies."""
     with psycopg.connect(restore_url, autocommit=True) as connection:
         yield connection
+
+
+@pytest.fixture
+def target(restore_url: str, scratch: psycopg.Connection) -> Iterator[str]:
+    """The URL of a database that is not there yet; it and the roles that come with it are dropped afterwards."""
+    with clearing(scratch):
+        yield with_database(restore_url, f"target_{uuid.uuid4().hex[:12]}")
 
 
 @pytest.fixture
@@ -210,9 +240,9 @@ def site(make_site: MakeSite, source_url: str) -> Site:
 
 
 @pytest.fixture(scope="session")
-def sample_template(endpoints: Endpoints) -> Iterator[str]:
+def sample_template(endpoints: Endpoints, _watched: Mapping[str, psycopg.Connection]) -> Iterator[str]:
     """The name of a database with the plain sample, to be copied."""
-    with _database(endpoints.source, "sample_template") as url:
+    with clearing(_watched["source"]), _database(endpoints.source, "sample_template") as url:
         load_plain(url, rows=SAMPLE_ROWS, tablespace=True)
         yield "sample_template"
 

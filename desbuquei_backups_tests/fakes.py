@@ -16,11 +16,15 @@ _REPORTED = (b"server_version", b"client_encoding", b"server_encoding", b"standa
              b"integer_datetimes", b"TimeZone", b"DateStyle", b"is_superuser", b"session_authorization")  # fmt: skip
 
 
+_DEAF: list[socket.socket] = []
+
+
 def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port that nobody listens on, as long as this process lives: it is bound, so that nobody else gets it."""
+    if not _DEAF:
+        _DEAF.append(socket.socket())
+        _DEAF[0].bind(("127.0.0.1", 0))
+    return _DEAF[0].getsockname()[1]
 
 
 class _Backend:

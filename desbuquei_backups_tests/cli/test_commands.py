@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -12,7 +11,6 @@ from subprocess import CompletedProcess
 
 import psycopg
 import pytest
-from psycopg import sql
 
 from desbuquei_backups.core.errors import BackupError
 from desbuquei_backups.core.slots import Slot
@@ -28,7 +26,6 @@ from desbuquei_backups.operations.settings import DATABASE_URL, RESTORE_URL, S3_
 from desbuquei_backups_tests.frozen import FrozenStore
 from desbuquei_backups_tests.keys import new_key
 from desbuquei_backups_tests.policies import due_together, with_crons, written
-from desbuquei_backups_tests.urls import with_database
 
 Run = Callable[..., CompletedProcess[str]]
 _HEAVY = "dagster", "pandas", "great_expectations"
@@ -68,13 +65,6 @@ def archived(site, source, slot) -> str:
     seal(site, slot)
     archive(site, slot)
     return slot.backup_id
-
-
-@pytest.fixture
-def target(restore_url, scratch) -> Iterator[str]:
-    name = f"target_{uuid.uuid4().hex[:12]}"
-    yield with_database(restore_url, name)
-    scratch.execute(sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name)))
 
 
 def narrow(text: str) -> bool:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from psycopg import sql
 
 from desbuquei_backups.embedded import Server, servers
 from desbuquei_backups.operations.site import Site
@@ -21,11 +20,6 @@ from desbuquei_backups_tests.operations.origin import ground, origin
 from desbuquei_backups_tests.operations.story import Story, tell
 from desbuquei_backups_tests.operations.tiers import TOGETHER
 from desbuquei_backups_tests.operations.wal import write
-from desbuquei_backups_tests.urls import with_database
-
-
-def names(scratch: psycopg.Connection, catalog: str, column: str) -> set[str]:
-    return {name for (name,) in scratch.execute(f"select {column}::text from {catalog}").fetchall()}
 
 
 @pytest.fixture(autouse=True)
@@ -99,19 +93,6 @@ def application(source_url: str) -> Iterator[psycopg.Connection]:
     """A second connection, as of somebody who works there meanwhile."""
     with psycopg.connect(source_url, autocommit=True) as connection:
         yield connection
-
-
-@pytest.fixture
-def target(restore_url: str, scratch: psycopg.Connection) -> Iterator[str]:
-    """The URL of a database that is not there yet; it and the roles that come with it are dropped afterwards."""
-    name = f"target_{uuid.uuid4().hex[:12]}"
-    roles = names(scratch, "pg_roles", "rolname")
-    databases = names(scratch, "pg_database", "datname")
-    yield with_database(restore_url, name)
-    for left in names(scratch, "pg_database", "datname") - databases:
-        scratch.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(left)))
-    for left in names(scratch, "pg_roles", "rolname") - roles:
-        scratch.execute(sql.SQL("drop role {}").format(sql.Identifier(left)))
 
 
 @pytest.fixture(scope="session")

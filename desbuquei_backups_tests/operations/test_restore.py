@@ -21,7 +21,6 @@ from desbuquei_backups.operations.seal import seal
 from desbuquei_backups.operations.settings import S3_URL
 from desbuquei_backups.operations.site import Site
 from desbuquei_backups.storage.catalog import key_of, manifest_path
-from desbuquei_backups_tests.operations.conftest import names
 
 WANTED = Wanted(without_tablespaces=True)
 Restore = Callable[..., Restored]
@@ -49,6 +48,10 @@ def execute(url: str, *statements: str) -> list[tuple]:
         for statement in statements:
             found = connection.execute(statement)
         return found.fetchall() if found.description else []
+
+
+def names(scratch: psycopg.Connection, catalog: str, column: str) -> set[str]:
+    return {name for (name,) in scratch.execute(f"select {column}::text from {catalog}").fetchall()}
 
 
 def left_over(scratch: psycopg.Connection) -> set[str]:

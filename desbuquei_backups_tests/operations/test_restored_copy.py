@@ -4,7 +4,7 @@ import gzip
 import hashlib
 import signal
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import psycopg
 import pytest
@@ -21,6 +21,7 @@ from desbuquei_backups.operations.settings import RESTORE_URL
 from desbuquei_backups.storage import catalog
 from desbuquei_backups.storage.stream import checksums_of
 from desbuquei_backups_tests.fakes import free_port
+from desbuquei_backups_tests.left_behind import standing
 from desbuquei_backups_tests.operations.elsewhere import elsewhere, said
 from desbuquei_backups_tests.operations.losses import Watching, line_of
 from desbuquei_backups_tests.urls import with_options
@@ -66,24 +67,6 @@ def wrong(proof: Proof) -> dict[str, str]:
 def uncompared(proof: Proof) -> dict[str, str]:
     findings = [*proof.row_counts, *proof.contents, *proof.schema]
     return {finding.subject: finding.why for finding in findings if finding.verdict is Verdict.UNCOMPARED}
-
-
-def left_on(scratch: psycopg.Connection) -> set[str]:
-    """Everything on the restore server that a restored copy may have made."""
-    return {
-        name
-        for (name,) in scratch.execute(
-            "select 'database ' || datname from pg_database union all select 'role ' || rolname from pg_roles "
-            "union all select 'tablespace ' || spcname from pg_tablespace"
-        ).fetchall()
-    }
-
-
-@pytest.fixture(autouse=True)
-def _nothing_is_left(scratch: psycopg.Connection) -> Iterator[None]:
-    before = left_on(scratch)
-    yield
-    assert left_on(scratch) == before
 
 
 def test_the_sample_is_proved_whole(sample_site, slot) -> None:
@@ -320,16 +303,17 @@ def test_what_is_not_archived_cannot_be_proved(site, shop, slot) -> None:
 
 def test_what_a_killed_copy_left_is_dropped_by_the_next(sample_site, slot, scratch, caplog) -> None:
     archived(sample_site, slot)
-    before = left_on(scratch)
+    before = standing(scratch)
     with elsewhere(sample_site, slot, "prove", hang_at="counting and fingerprinting") as run:
         assert [said(run), said(run)] == ["ready", "hanging"]
         run.send_signal(signal.SIGKILL)
-    left = left_on(scratch) - before
-    assert {"role desbuquei_app", "tablespace desbuquei_frio"} <= left
-    assert [name for name in left if name.startswith("database desbuquei_copy_daily_2026_02_02_020000_")]
+    left = standing(scratch) - before
+    assert {("role", "desbuquei_app"), ("tablespace", "desbuquei_frio")} <= left
+    databases = [name for kind, name in left if kind == "database"]
+    assert [name for name in databases if name.startswith("desbuquei_copy_daily_2026_02_02_020000_")]
     assert prove(sample_site, slot).verdict is Verdict.MATCHES
     assert "copy_daily_2026_02_02_020000" in caplog.text
-    assert left_on(scratch) == before
+    assert standing(scratch) == before
 
 
 def test_no_password_of_a_user_mapping_is_in_a_finding(site, shop, slot) -> None:

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-import psycopg
 import pytest
 
 from desbuquei_backups.core.errors import ConfigurationError, IntegrityError, NotFound, StoreUnreachable
@@ -27,7 +26,6 @@ from desbuquei_backups_tests.faults import FaultyStore, completions
 from desbuquei_backups_tests.frozen import FrozenStore
 from desbuquei_backups_tests.operations.losses import flip, spoil, unfinished
 from desbuquei_backups_tests.operations.tiers import DAILY, QUARTERLY, WEEKLY, back_up
-from desbuquei_backups_tests.urls import with_database
 
 pytestmark = pytest.mark.usefixtures("shop")
 
@@ -155,20 +153,14 @@ def test_an_object_altered_in_both_places_and_lost_on_disk_is_never_copied(anoth
     assert catalog.in_bucket(another.at_second_place.bucket, slot.tier, slot.backup_id) is None
 
 
-def test_with_the_first_place_gone_the_second_one_restores(another, slot, source_url, endpoints) -> None:
+def test_with_the_first_place_gone_the_second_one_restores(another, slot, target) -> None:
     back_up(another, slot)
     archive_in_second_place(another, slot)
     for key in list(another.bucket.keys("")):
         another.bucket.delete(key)
     assert [held.backup_id for held in inventory.remote(another.at_second_place).held] == [slot.backup_id]
-    name = f"restored_{uuid.uuid4().hex[:12]}"
-    into = destination(with_database(endpoints.scratch, name))
-    with psycopg.connect(endpoints.scratch, autocommit=True) as connection:
-        try:
-            done = restore(another, slot.backup_id, into, Wanted(place=Place.SECOND))
-            assert done.verdict.value == "matches"
-        finally:
-            connection.execute(f'drop database if exists "{name}" with (force)')
+    done = restore(another, slot.backup_id, destination(target), Wanted(place=Place.SECOND))
+    assert done.verdict.value == "matches"
 
 
 def test_status_says_what_the_second_place_has_not(site, slot, clock) -> None:
