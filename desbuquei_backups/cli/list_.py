@@ -128,7 +128,7 @@ def _cells(each: "Held") -> tuple[str, ...]:
         shown.size(each.size),
         shown.count(each.rows),
         " ".join(each.where) or "-",
-        "-" if failed else {True: "yes", False: "no", None: "?"}[each.proven],
+        "-" if failed or each.wal else {True: "yes", False: "no", None: "?"}[each.proven],
         status,
     )
 
@@ -144,6 +144,7 @@ def _document(each: "Held") -> dict[str, Any]:
         "on_disk": each.on_disk,
         "archived": each.archived,
         "proven": each.proven,
+        "wal": each.wal,
         "error": each.error,
         "copy_of": each.copy_of,
         "same_as": each.same_as,

@@ -53,7 +53,7 @@ def _print(found: "Status") -> None:
             # Where S3 does not answer, it is archived as far as is recorded here.
             f"[yellow]{shown.instant(tier.taken_at)}[/]" if found.store_trouble else shown.instant(tier.taken_at),
             shown.age(tier.age),
-            shown.yes(tier.proven) if tier.last_good else "-",
+            shown.yes(tier.proven) if tier.last_good and not tier.wal else "-",
             shown.instant(tier.next_due) if tier.next_due else "when asked",
             _missed(tier),
         )
@@ -63,6 +63,13 @@ def _print(found: "Status") -> None:
     for time in found.recoveries:
         colour = "yellow" if time.exceeds(found.recovery_time_objective) else "default"
         out.print(f"[{colour}]recovery time: {escape(time.said(found.recovery_time_objective))}[/]")
+    if (drill := found.last_drill) is not None:
+        slow = drill.recovery_seconds > found.recovery_time_objective.total_seconds()
+        colour = "yellow" if slow or drill.faults else "default"
+        out.print(
+            f"[{colour}]last drill: {drill.drilled_at:%Y-%m-%d %H:%M}, any second: {drill.recovery_seconds:,.0f} s to "
+            f"accepting connections; the copy was {'not ' if drill.faults else ''}sound[/]"
+        )
     for thaw in found.thaws:
         out.print(f"{thaw.backup_id}: {shown.thaw(thaw)}")
     for tier in found.tiers:
@@ -101,6 +108,7 @@ def _document(found: "Status") -> dict[str, Any]:
         "recovery_point": found.recovery_point,
         "tiers": [_tier(tier) for tier in found.tiers],
         "recovery_times": [_recovery(time, found.recovery_time_objective) for time in found.recoveries],
+        "last_drill": found.last_drill.model_dump(mode="json") if found.last_drill is not None else None,
         "thaws": [{"backup_id": thaw.backup_id, **(shown.thaw_document(thaw) or {})} for thaw in found.thaws],
         "last_verified": shown.oldest_document(found.last_verified) if found.last_verified is not None else None,
         "disk": {"folder": found.disk.folder, "free_bytes": found.disk.free, "percent": found.disk.percent}
@@ -142,6 +150,7 @@ def _tier(tier: "TierStatus") -> dict[str, Any]:
         "taken_at": tier.taken_at.isoformat() if tier.taken_at else None,
         "age_seconds": int(tier.age.total_seconds()) if tier.age is not None else None,
         "proven": tier.proven,
+        "wal": tier.wal,
         "next_due": tier.next_due.isoformat() if tier.next_due is not None else None,
         "missed": list(tier.missed),
         "left_out": list(tier.left_out),

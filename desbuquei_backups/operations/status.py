@@ -12,8 +12,9 @@ from desbuquei_backups.core.prices import TierCost, monthly_costs
 from desbuquei_backups.core.slots import Slot
 from desbuquei_backups.core.thawing import Thaw
 from desbuquei_backups.core.tiers import shortest_interval
-from desbuquei_backups.operations import inventory
+from desbuquei_backups.operations import drill_record, inventory
 from desbuquei_backups.operations.disk_use import DISK_THRESHOLD_PERCENT, DiskUse, disk_use
+from desbuquei_backups.operations.drill_record import DrillRecord
 from desbuquei_backups.operations.egress import incremental_tiers, price
 from desbuquei_backups.operations.inventory import Recent
 from desbuquei_backups.operations.protection import protected_since
@@ -46,6 +47,7 @@ class Status:
     recoveries: Sequence[RecoveryTime] = ()
     thaws: Sequence[Thaw] = ()
     last_verified: Oldest | None = None
+    last_drill: DrillRecord | None = None
 
 
 def status(site: Site) -> Status:
@@ -101,7 +103,15 @@ def status(site: Site) -> Status:
         recoveries(site, tiers, recent, listed, thaws),
         list(thaws.values()),
         oldest_verified(site, there),
+        _last_drill(site) if store_trouble is None else None,
     )
+
+
+def _last_drill(site: Site) -> DrillRecord | None:
+    try:
+        return drill_record.newest(site)
+    except BackupError:
+        return None
 
 
 def _costs(site: Site, recent: Recent) -> list[TierCost]:

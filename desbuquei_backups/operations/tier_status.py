@@ -18,7 +18,8 @@ class TierStatus:
     """One tier. `last_good`: sealed and archived; `taken_at` is the moment it restores to, aware UTC.
 
     `missed` and `left_out` are closed slots without a backup, the latter on purpose, newest first. `trouble`: a backup
-    that should be there is not; `unproven`: it is, and was not restored. `next_due` None: when somebody asks.
+    that should be there is not; `unproven`: it is, and was not restored. `wal`: the last good one has no dump that
+    could be restored. `next_due` None: when somebody asks.
     """
 
     tier: str
@@ -26,6 +27,7 @@ class TierStatus:
     taken_at: datetime | None = None
     age: timedelta | None = None
     proven: bool | None = None
+    wal: bool = False
     next_due: datetime | None = None
     missed: Sequence[str] = ()
     left_out: Sequence[str] = ()
@@ -62,6 +64,7 @@ def tier_status(
         taken_at=restores_to,
         age=now - restores_to if restores_to else None,
         proven=line.proven if line else None,
+        wal=line.wal if line else False,
     )
     return found if tier.cron is None else _scheduled(found, tier.cron, tier, held, archived, since=since, now=now)
 

@@ -7,6 +7,7 @@ from desbuquei_backups.operations import drill_record
 from desbuquei_backups.operations.drill import drill
 from desbuquei_backups.operations.drill_record import ACCEPTING, DrillRecord
 from desbuquei_backups.operations.recovered_copy import Wanted
+from desbuquei_backups.operations.status import status
 from desbuquei_backups.storage.s3 import Bucket
 from desbuquei_backups_tests.operations.story import POINT, Story
 
@@ -32,5 +33,6 @@ def test_a_drill_proves_a_recovery_from_s3_and_leaves_nothing_but_its_record(sto
     (key,) = bucket.keys("drills/")
     assert DrillRecord.model_validate_json(b"".join(bucket.read(key))) == record
     assert drill_record.newest(story.site) == record
+    assert status(story.site).last_drill == record
     elsewhere = replace(story.site, settings=replace(story.site.settings, backup_dir=story.ground / "nowhere"))
     assert drill_record.newest(elsewhere) == record

@@ -16,6 +16,7 @@ from desbuquei_backups.operations.archive import archive
 from desbuquei_backups.operations.base_backup import BaseTaken, take_base_backup
 from desbuquei_backups.operations.catalog_rebuild import rebuild
 from desbuquei_backups.operations.copies import Place, find_copy
+from desbuquei_backups.operations.doctor_source import recovery_point
 from desbuquei_backups.operations.dump import take_dump
 from desbuquei_backups.operations.filled import Taken
 from desbuquei_backups.operations.pruning import plan
@@ -234,7 +235,8 @@ def test_it_has_no_dump_and_says_what_there_is_instead(wal_site, clock, day, res
     assert found.recovery_point.startswith("any second up to ")
     assert backup_id in found.recovery_point
     (hourly,) = (tier for tier in found.tiers if tier.tier == "hourly")
-    assert (hourly.last_good, hourly.proven, hourly.trouble, hourly.unproven) == (backup_id, None, None, None)
+    assert (hourly.last_good, hourly.wal, hourly.trouble, hourly.unproven) == (backup_id, True, None, None)
+    assert [each.said for each in recovery_point(wal_site)] == ["takes WAL: any second can be recovered to"]
     assert verify_backup(wal_site, backup_id, remote=True).whole
     assert verify_backup(wal_site, backup_id, remote=False).whole
 
