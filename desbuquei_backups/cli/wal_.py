@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from desbuquei_backups.cli.output import json_option, print_json
+from desbuquei_backups.cli.output import console, json_option, print_json
 
 if TYPE_CHECKING:
     from desbuquei_backups.operations.wal_drain import Drained
@@ -52,21 +52,26 @@ def drain(*, name: str | None, as_json: bool) -> int:
 
     A named restore point, a commit after it, the end of the segment; then what the slot kept is received and archived.
     While `desbuquei wal stream` runs, it is waited for. Exit status 1 if anything of the spool could not be stored.
+    Then the second place, if there is one, gets what it lacks.
     """
     from desbuquei_backups.cli.site import open_site
     from desbuquei_backups.cli.wal_status import not_applicable
+    from desbuquei_backups.operations.second_wal import make_up
     from desbuquei_backups.operations.wal_drain import drain as do
     from desbuquei_backups.operations.wal_drain import point_name
     from desbuquei_backups.operations.wal_slot import Refused
 
     with open_site() as site:
         done = do(site, name or point_name(site))
+        second = make_up(site) if site.second is not None else None
     if isinstance(done, Refused):
         return not_applicable(done, as_json=as_json)
     if as_json:
-        print_json({"applicable": True, **_document(done)})
+        print_json({"applicable": True, **_document(done), "second_place": second and second.said()})
     else:
         _print(done)
+        if second is not None:
+            console().print(f"  second place: {second.said()}", soft_wrap=True, markup=False)
     return int(bool(done.archived.faults))
 
 
@@ -133,7 +138,6 @@ def _print(done: "Drained") -> None:
     from rich.markup import escape
 
     from desbuquei_backups.cli import shown
-    from desbuquei_backups.cli.output import console
 
     out, stored = console(), done.archived
     out.print(f"[bold]{done.point.name}[/] at {done.point.lsn}, {done.point.at:%Y-%m-%d %H:%M:%S} UTC", soft_wrap=True)

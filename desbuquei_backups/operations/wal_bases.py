@@ -3,11 +3,10 @@
 from concurrent.futures import ThreadPoolExecutor
 
 from desbuquei_backups.core.errors import IntegrityError
-from desbuquei_backups.core.manifest import Manifest, Role
+from desbuquei_backups.core.manifest import Manifest, Role, manifest_name
 from desbuquei_backups.core.recovery import Base
-from desbuquei_backups.core.slots import Slot
+from desbuquei_backups.core.slots import Slot, slot_of
 from desbuquei_backups.core.wal import parse_lsn
-from desbuquei_backups.operations.pruning import look
 from desbuquei_backups.operations.site import Site
 from desbuquei_backups.storage import catalog
 
@@ -16,7 +15,7 @@ _AT_ONCE = 8
 
 def bases_there(site: Site, system_identifier: str) -> list[Base]:
     """The full base backups of that cluster in the bucket, oldest first. StoreError if it cannot be asked."""
-    slots = [slot for slot in look(site).sealed if (tier := site.policy.tiers.get(slot.tier)) and tier.base_backup]
+    slots = [slot for name, tier in site.policy.tiers.items() if tier.base_backup for slot in _sealed(site, name)]
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         found = pool.map(lambda slot: _manifest(site, slot), slots)
     bases = [base_of(each) for each in found if each is not None and each.server.system_identifier == system_identifier]
@@ -38,6 +37,16 @@ def base_of(manifest: Manifest) -> Base | None:
         stored=manifest.file(Role.BASE).size,
         parent=manifest.parent,
     )
+
+
+def _sealed(site: Site, tier: str) -> list[Slot]:
+    """The tier's backups of which there is a manifest."""
+    found = []
+    for key in site.bucket.keys(f"{tier}/"):
+        slot = slot_of(key.rpartition("/")[2].partition(".")[0])
+        if slot is not None and key == catalog.key_of(manifest_name(slot.backup_id)):
+            found.append(slot)
+    return found
 
 
 def _manifest(site: Site, slot: Slot) -> Manifest | None:

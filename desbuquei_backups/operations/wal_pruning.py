@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from desbuquei_backups.core.wal_retention import WalVerdict, wal_verdict
 from desbuquei_backups.operations.site import Site
 from desbuquei_backups.operations.wal_bases import bases_there
-from desbuquei_backups.operations.wal_bucket import clusters, listed, read_wal
+from desbuquei_backups.operations.wal_bucket import clusters, listed, segment_size
 from desbuquei_backups.storage.s3_errors import Locked
 from desbuquei_backups.storage.versions import delete_version, versions
 
@@ -43,9 +43,8 @@ def plan_wal(site: Site) -> list[WalPlanned]:
     found = []
     for system_identifier in clusters(site.bucket):
         there = listed(site.bucket, system_identifier)
-        size = read_wal(site.bucket, there, until=site.now(), since=site.now()).segment_size
         bases = bases_there(site, system_identifier)
-        verdict = wal_verdict(there.files, bases, size, site.now(), site.policy.pitr_window)
+        verdict = wal_verdict(there.files, bases, segment_size(site.bucket, there), site.now(), site.policy.pitr_window)
         found.append(WalPlanned(system_identifier, verdict, [there.key(name) for name in verdict.going]))
     return found
 
