@@ -53,7 +53,7 @@ def _print(state: WalState, second: SecondWal | None, findings: list[Finding]) -
         "spool": f"{state.waiting:,} files wait, {written.size(state.waiting_bytes)}",
         "S3": f"{state.segments:,} segments, the newest {newest.name if newest else '-'}",
         "current at": f"{state.newest_at:%Y-%m-%d %H:%M:%S} UTC" if state.newest_at else "-",
-        **({"second": f"{second.uri}: {second.said()}"} if second is not None else {}),
+        **({"second": second.uri} if second is not None else {}),
     }
     for name, text in lines.items():
         out.print(f"{name:<11} {escape(text)}", soft_wrap=True)
