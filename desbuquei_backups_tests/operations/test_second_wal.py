@@ -29,6 +29,7 @@ from desbuquei_backups.operations.second_wal_status import SecondWal, second_con
 from desbuquei_backups.operations.settings import S3_URL, SECOND_S3_URL
 from desbuquei_backups.operations.site import Site
 from desbuquei_backups.operations.wal_archive import archive_spool
+from desbuquei_backups.operations.wal_bucket import clusters, fetch_segment, listed
 from desbuquei_backups.operations.wal_points import point_is_archived
 from desbuquei_backups.operations.wal_pruning import plan_wal, prune_wal
 from desbuquei_backups.operations.wal_push import system_identifier
@@ -40,7 +41,9 @@ from desbuquei_backups_tests.conftest import Endpoints, MakeSite
 from desbuquei_backups_tests.embedded.processes import eventually
 from desbuquei_backups_tests.fakes import free_port
 from desbuquei_backups_tests.faults import FaultyStore, completions, parts
+from desbuquei_backups_tests.keys import new_key
 from desbuquei_backups_tests.operations.story import Story
+from desbuquei_backups_tests.operations.test_encryption import with_keys
 from desbuquei_backups_tests.operations.test_wal_state import forget, segments, state_of, with_base
 from desbuquei_backups_tests.operations.test_wal_stream import archived_before, position, streaming
 from desbuquei_backups_tests.operations.wal import drained, missing, there, write
@@ -70,13 +73,13 @@ def archived(request, make_site: MakeSite, elsewhere_url: str, endpoints: Endpoi
     reached = {**endpoints.aws, "AWS_ENDPOINT_URL_S3": store.url}
     account = {"aws": reached} if request.param == "one store" else {"second_aws": reached}
     site = make_site(None, urls={SECOND_S3_URL: elsewhere_url}, **account)
-    lay(site, real_wal, 4)
+    lay(site, real_wal)
     return site
 
 
-def lay(site: Site, real_wal: Path, count: int) -> None:
-    """Archive so many real segments, a history and a point."""
-    spool, names = spool_of(site), [f"00000001000000000000000{number + 1}" for number in range(count)]
+def lay(site: Site, real_wal: Path) -> None:
+    """Archive four real segments, a history and a point."""
+    spool, names = spool_of(site), [f"00000001000000000000000{number + 1}" for number in range(4)]
     identifier = system_identifier(real_wal / names[0])
     spool.prepare()
     spool.belongs_to(identifier)
@@ -153,6 +156,25 @@ def test_where_both_places_are_one_store_no_segment_passes_this_machine(archived
     store.requests.clear()
     assert make_up(archived).copied
     assert not [path for method, path in store.requests if method == "GET" and path.partition("?")[0].endswith(".zst")]
+
+
+def test_what_is_encrypted_comes_as_it_is_and_is_read_with_the_identity(
+    make_site: MakeSite, elsewhere_url: str, endpoints: Endpoints, real_wal: Path, tmp_path: Path
+) -> None:
+    ours = new_key(tmp_path)
+    second = {"urls": {SECOND_S3_URL: elsewhere_url}, "second_aws": dict(endpoints.aws)}
+    site = with_keys(make_site(None, **second), ours, identity=ours)
+    lay(site, real_wal)
+    with_second_base(site, 0)
+    make_up(site)
+    (identifier,), bucket = clusters(site.bucket), site.at_second_place.bucket
+    there, name = listed(bucket, identifier), segments(site)[0].name
+    assert there.key(name).endswith(f"{name}.zst.age")
+    content = b"".join(fetch_segment(bucket, there, name, site.identity))
+    assert content == (real_wal / name).read_bytes()
+    # Whoever archives it anew without a key makes no second one of it.
+    lay(with_keys(site), real_wal)
+    assert make_up(with_keys(site)).copied == []
 
 
 @pytest.mark.parametrize("archived", ["one store"], indirect=True)
