@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from desbuquei_backups.core.errors import IntegrityError, NotFound
@@ -14,6 +15,7 @@ from desbuquei_backups.operations.opening import refuse_unless_open
 from desbuquei_backups.operations.settings import DATABASE_URL
 from desbuquei_backups.operations.site import Site
 from desbuquei_backups.operations.unpacking import Unpacked, beside, unpacked_and_verified
+from desbuquei_backups.operations.wal_before_base import keeping_wal
 from desbuquei_backups.operations.whereabouts import is_on_disk
 from desbuquei_backups.operations.writing import Write, write_file_of
 from desbuquei_backups.postgres import connection as pg
@@ -47,8 +49,9 @@ class NotApplicable:
 def take_base_backup(site: Site, slot: Slot) -> BaseTaken | NotApplicable:
     """Take a base backup of the cluster for a slot whose dump is not sealed yet, or verify the one there is.
 
-    Capability is proven first, and nothing is made on the server. Where it is refused, the dump stands alone, and that
-    is said. NotFound if the slot has no dump; SlotError if it is closed; ToolFailed, SourceUnreachable, DiskError.
+    Capability is proven first; a replication slot is made before the base backup begins. Where it is refused, nothing
+    is made on the server, the dump stands alone, and that is said. NotFound if the slot has no dump; SlotError if it is
+    closed; ToolFailed, SourceUnreachable, DiskError.
     """
     folder = site.settings.folder
     with site.locked(slot.backup_id, "base backup"):
@@ -93,6 +96,10 @@ class _Taking:
     unpacked: int = 0
 
     def take(self) -> BaseTaken | NotApplicable:
+        with ExitStack() as until_whole:
+            return self._take(until_whole)
+
+    def _take(self, until_whole: ExitStack) -> BaseTaken | NotApplicable:
         url = self.site.settings.database_url
         with pg.connect(url, setting=DATABASE_URL) as connection, pg.explained("taking a base backup"):
             pg.pin(connection)
@@ -107,6 +114,7 @@ class _Taking:
                     "could be encrypted",
                 )
             programs = choose(connection.info.server_version // 10000)
+            until_whole.enter_context(keeping_wal(self.site))
             base = self._write(connection, programs, may.spaces)
         # Which cluster it is of, the replication protocol tells whoever may copy it.
         server = self.draft.server.model_copy(update={"system_identifier": may.system_identifier})
