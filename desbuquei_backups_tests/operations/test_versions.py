@@ -24,6 +24,7 @@ from desbuquei_backups.operations.wal_stream import Streamer
 from desbuquei_backups.postgres import programs
 from desbuquei_backups.postgres.account import within_reach
 from desbuquei_backups.postgres.programs import choose_server
+from desbuquei_backups_tests.backup_role import backup_role
 from desbuquei_backups_tests.clusters import Cluster
 from desbuquei_backups_tests.conftest import SLOT, Endpoints
 from desbuquei_backups_tests.embedded.processes import eventually
@@ -47,7 +48,8 @@ def versions() -> list[int]:
 class Told:
     """A running server of one version, its base backup in S3, and a ledger written to before, between and after points.
 
-    `rows`: the moment at which each row was committed; the first `by_point` of them were before POINT.
+    The site's role may do no more than it must. `rows`: the moment at which each row was committed; the first
+    `by_point` of them were before POINT.
     """
 
     cluster: Cluster
@@ -86,7 +88,7 @@ def told(request: pytest.FixtureRequest, open_ground: Path, endpoints: Endpoints
     reached = within_reach(Path(own.path("postgres")), own.folder.parent, ground, account)
     cluster = Cluster(ground, reached / own.folder.name, "source", {"track_commit_timestamp": "on"}).make()
     try:
-        site = site_over(cluster.start().url, ground, endpoints)
+        site = site_over(backup_role(cluster.start()), ground, endpoints)
         with cluster.connect() as connection:
             connection.execute("create table ledger (number int generated always as identity)")
             fill(cluster, 20)
