@@ -23,7 +23,7 @@ from desbuquei_backups.postgres.receiving import Receiver
 from desbuquei_backups_tests.clusters import Cluster
 from desbuquei_backups_tests.embedded.processes import eventually
 from desbuquei_backups_tests.operations.story import taken
-from desbuquei_backups_tests.operations.wal import SLOT, drained, said, write
+from desbuquei_backups_tests.operations.wal import SLOT, drained, give_up_slot, said, write
 from desbuquei_backups_tests.urls import with_credentials
 
 NO_SLOT = "no slot keeps the WAL after the base backup"
@@ -68,6 +68,17 @@ def test_the_first_base_backup_has_all_wal_after_it(wal_site, own_server, slot) 
         for _ in range(2):  # what no slot keeps is removed
             connection.execute("checkpoint")
     assert drained(wal_site).gap is None
+    assert said(wal_site, untrue_only=True) == {}
+
+
+def test_a_base_backup_after_the_slot_was_lost_has_all_wal_after_it_too(wal_site, own_server, slot) -> None:
+    drained(wal_site)
+    give_up_slot(own_server)
+    base = taken(wal_site, slot).base
+    write(own_server, 3)
+    gap = drained(wal_site, "hourly-2026-02-02-040000").gap
+    assert gap is not None
+    assert parse_lsn(gap.end) <= parse_lsn(base.start_lsn)
     assert said(wal_site, untrue_only=True) == {}
 
 

@@ -22,7 +22,7 @@ from desbuquei_backups.postgres.programs import Programs, choose
 from desbuquei_backups_tests.clusters import Cluster
 from desbuquei_backups_tests.faults import FaultyStore
 from desbuquei_backups_tests.operations.origin import commits
-from desbuquei_backups_tests.operations.wal import SLOT, drained, missing, said, there, wal_there, write
+from desbuquei_backups_tests.operations.wal import SLOT, drained, give_up_slot, missing, said, there, wal_there, write
 from desbuquei_backups_tests.urls import with_credentials
 
 LATER = "hourly-2026-02-02-040000"
@@ -129,14 +129,7 @@ def test_a_slot_that_was_dropped_costs_nothing_while_the_server_has_the_wal(wal_
 
 def test_a_slot_that_was_given_up_is_made_anew_the_gap_declared_and_a_base_asked_for(wal_site, own_server) -> None:
     first = drained(wal_site)
-    own_server.settings = {"max_slot_wal_keep_size": "16MB", "min_wal_size": "32MB"}
-    own_server.restart()
-    with own_server.connect() as connection:
-        for _ in range(20):
-            write(own_server, 3)
-            connection.execute("checkpoint")
-            if connection.execute("select wal_status from pg_replication_slots").fetchone() == ("lost",):
-                break
+    give_up_slot(own_server)
     assert "the server gave it up" in said(wal_site)["slot"]
     done = drained(wal_site, LATER)
     assert done.gap is not None
