@@ -3,7 +3,7 @@
 --     psql --dbname app --file docs/sql/backup_role.sql            # --set role=NAME: another name than backup
 --     psql --dbname app --command '\password backup'
 --
--- Run it again when there are new large objects, or after an upgrade of desbuquei. Further databases of the server want it too.
+-- Run it again when there are new large objects, and in each further database of the server that is backed up.
 --
 -- Into pg_hba.conf, above what is more general, then SELECT pg_reload_conf(); the address is the backup host's:
 --
