@@ -49,7 +49,7 @@ def _made(site: Site) -> wal.Slot | None:
                 return ensured.slot if ensured.made else None
     except BackupError as error:
         why = error.what
-    _LOG.warning("no slot keeps the WAL after the base backup, it will be a moment and no range: %s", why)
+    _LOG.warning("no slot keeps the WAL after the base backup: %s", why)
     return None
 
 
