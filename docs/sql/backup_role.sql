@@ -70,7 +70,6 @@ CREATE TABLE IF NOT EXISTS public.backup_logs (
 ALTER TABLE public.recovery_heartbeats ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.backup_logs ENABLE ROW LEVEL SECURITY;
 REVOKE ALL ON public.recovery_heartbeats, public.backup_logs FROM PUBLIC;
-GRANT USAGE ON SCHEMA public TO :"role";
 ALTER TABLE public.recovery_heartbeats OWNER TO :"role";
 ALTER TABLE public.backup_logs OWNER TO :"role";
 
