@@ -23,12 +23,12 @@ from desbuquei_backups.operations.wal_points import heartbeat_of, look, nothing_
 from desbuquei_backups.operations.wal_slot import (
     Cluster,
     Refused,
+    bring_skipped,
     cluster_of,
     declare_gap,
     ensure_slot,
     last_received,
     note_loss,
-    skipped,
 )
 from desbuquei_backups.operations.wal_spool import Spool, spool_of
 from desbuquei_backups.postgres import connection as pg
@@ -37,7 +37,6 @@ from desbuquei_backups.postgres.receiving import Receiver, WalGone
 
 _LOG = logging.getLogger(__name__)
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
-_SCANNED_SECONDS = 5.0  # by then pg_receivewal has looked at its folder
 _WELL_SECONDS = 60.0  # what ran so long begins again at once
 _DISK_WARNED, _DISK_FULL = 0.15, 0.05
 
@@ -108,12 +107,9 @@ class Streamer:
             last = last_received(self.site, spool, cluster)
             parameters = pg.parse(self.site.settings.database_url, setting=DATABASE_URL)
             spool.mend_partial(cluster.segment_size)
-            with spool.after(skipped(spool, ensured.slot, cluster, last)):
-                receiver = Receiver(cluster.programs, parameters, spool.streamed, ensured.slot.name)
-                _LOG.info("streaming from %s through the slot %s", pg.described(parameters), ensured.slot.name)
-                deadline = time.monotonic() + _SCANNED_SECONDS
-                while not (receiver.ended() or spool.partial() or time.monotonic() > deadline):
-                    time.sleep(0.05)
+            bring_skipped(self.site, spool, cluster, ensured.slot, last)
+            receiver = Receiver(cluster.programs, parameters, spool.streamed, ensured.slot.name)
+            _LOG.info("streaming from %s through the slot %s", pg.described(parameters), ensured.slot.name)
             try:
                 self._watch(spool, connection, cluster, receiver)
             except WalGone as error:
