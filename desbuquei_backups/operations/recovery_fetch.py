@@ -38,7 +38,7 @@ def fetch(copies: BaseCopies, unpacked: Mapping[str, Path], plan: Plan, wal: Wal
                 tars = tars_of(manifest)
                 for file, below in tars:
                     chunks = copies.read(file, progress=progress.advance)
-                    unpack(_until(stopped, waiting, chunks), into / below)
+                    unpack(_until(stopped, waiting, chunks), into / below, name=file.name)
                 if len(tars) > 1:
                     write_manifest(copies.read(manifest.file(Role.BASE_MANIFEST)), into)
             progress.stage("fetching the rest of the WAL", len(names), unit="files")

@@ -59,7 +59,7 @@ def unpacked_and_verified(site: Site, manifest: Manifest) -> Unpacked:
     try:
         with beside(folder) as place:
             for file, below in tars:
-                unpack(read_inside(counted(file), file, site.identity), place / below)
+                unpack(read_inside(counted(file), file, site.identity), place / below, name=file.name)
             if len(tars) > 1:
                 own = manifest.file(Role.BASE_MANIFEST)
                 write_manifest(read_inside(read_file(folder / own.name), own, site.identity), place)
@@ -91,8 +91,8 @@ def write_manifest(chunks: Iterable[bytes], into: Path) -> None:
         path.write_bytes(b"".join(chunks))
 
 
-def unpack(chunks: Iterable[bytes], into: Path) -> None:
-    """Write what is in a tar to the folder `into`, which is made if need be.
+def unpack(chunks: Iterable[bytes], into: Path, *, name: str) -> None:
+    """Write what is in a tar, the file `name`, to the folder `into`, which is made if need be.
 
     IntegrityError if it is no tar or leads out of the folder; DiskError.
     """
@@ -101,7 +101,7 @@ def unpack(chunks: Iterable[bytes], into: Path) -> None:
     writer = TarWriter(into)
     try:
         with disk.disk_errors(into):
-            for _ in writer.passing(ahead(chunks), name="the base backup", remedy=OTHER_COPY):
+            for _ in writer.passing(ahead(chunks), name=name, remedy=OTHER_COPY):
                 pass
     finally:
         writer.close()

@@ -320,3 +320,49 @@ def test_a_damaged_increment_is_named_and_the_wal_leads_there_without_it(
         assert copy.plan.increment is None
         with connected(copy) as connection:
             assert connection.execute("select n from livro where n > 1000").fetchall() == [(2000,)]
+
+
+@pytest.fixture
+def standby(own_server: Cluster) -> Iterator[Cluster]:
+    other = own_server.standby(f"{own_server.name}-standby")
+    yield other
+    other.remove()
+
+
+def test_after_a_failover_the_next_hour_leads_on_from_the_same_base(
+    standby, day, wal_site, make_site, own_server, clock, open_ground
+) -> None:
+    taken(wal_site, clock, hour(1))
+    noted(own_server, 2000)
+    own_server.stop()  # which waits for the standby
+    standby.promote()
+    noted(standby, 3000)
+    after = make_site(standby.url)
+    second = taken(after, clock, hour(2))
+    assert second.point is not None
+    assert (second.point.timeline, second.parent, second.warnings) == (2, day.backup_id, [])
+    with (
+        recovered_copy(after, Wanted(parse_target(hour(2).backup_id)), open_ground / "after") as copy,
+        connected(copy) as connection,
+    ):
+        found = connection.execute("select array_agg(n order by n) from livro where n > 1000").fetchone()
+    assert found == ([2000, 3000],)
+
+
+def test_after_a_failover_that_lost_wal_a_new_base_backup_is_taken_by_itself(
+    day, wal_site, make_site, own_server, clock
+) -> None:
+    taken(wal_site, clock, hour(1))
+    write(own_server, 2)
+    standby = own_server.standby(f"{own_server.name}-standby")  # it never had what was written before
+    try:
+        own_server.stop()
+        standby.promote()
+        after = make_site(standby.url)
+        second = taken(after, clock, hour(2))
+        assert second.base is not None
+        assert (second.base.timeline, second.parent) == (2, None)
+        noted(standby, 3000)
+        assert taken(after, clock, hour(3)).parent == second.backup_id
+    finally:
+        standby.remove()

@@ -6,17 +6,21 @@ import uuid
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from desbuquei_backups.core.errors import ToolMissing
 from desbuquei_backups.core.manifest import Manifest
+from desbuquei_backups.core.slots import Slot
 from desbuquei_backups.core.targets import Target
+from desbuquei_backups.operations.archive import archive
 from desbuquei_backups.operations.base_backup import take_base_backup
 from desbuquei_backups.operations.drill import drill
+from desbuquei_backups.operations.dump import take_dump
 from desbuquei_backups.operations.recovered_copy import Copy, Wanted, recovered_copy
+from desbuquei_backups.operations.seal import seal
 from desbuquei_backups.operations.settings import S3_URL
 from desbuquei_backups.operations.site import Site
 from desbuquei_backups.operations.unpacking import unpacked_and_verified
@@ -168,3 +172,18 @@ def test_a_streamer_brings_what_is_written_meanwhile(told: Told) -> None:
         streamer.stop.set()
         thread.join()
     assert missing(there(told.site)) == []
+
+
+def test_an_hour_is_an_increment_where_the_version_has_them_and_can_be_recovered_to(told: Told) -> None:
+    write(told.cluster, 8)
+    slot = Slot("hourly", SLOT.due + timedelta(hours=3))
+    site = replace(told.site, now=lambda: slot.due + timedelta(minutes=1))
+    take_dump(site, slot)
+    seal(site, slot)
+    manifest = archive(site, slot).manifest
+    has_increments = told.cluster.major >= 17
+    assert manifest.parent == (told.manifest.backup_id if has_increments else None)
+    assert manifest.warnings == []
+    with told.recovered(Target(name=slot.backup_id)) as copy:
+        assert (copy.plan.increment is not None) is has_increments
+        assert rows_of(copy) == set(told.rows)
