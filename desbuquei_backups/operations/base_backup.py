@@ -3,9 +3,10 @@
 import json
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 
-from desbuquei_backups.core.errors import IntegrityError, NotFound
+from desbuquei_backups.core.errors import IntegrityError, NotFound, ToolFailed
 from desbuquei_backups.core.manifest import BaseFacts, FileFacts, Manifest, Role, Tablespace
 from desbuquei_backups.core.slots import Slot
 from desbuquei_backups.core.wal import show_lsn
@@ -17,7 +18,7 @@ from desbuquei_backups.operations.unpacking import Unpacked, beside, unpacked_an
 from desbuquei_backups.operations.whereabouts import is_on_disk
 from desbuquei_backups.operations.writing import Write, write_file_of
 from desbuquei_backups.postgres import connection as pg
-from desbuquei_backups.postgres import physical
+from desbuquei_backups.postgres import physical, replication_copy
 from desbuquei_backups.postgres.programs import Programs, choose
 from desbuquei_backups.storage import catalog, disk
 from desbuquei_backups.storage.stream import read_file, write_gzip, write_plain, write_zstd
@@ -92,6 +93,10 @@ class _Taking:
     files: list[FileFacts] = field(default_factory=list)
     unpacked: int = 0
 
+    @property
+    def _encrypted(self) -> bool:
+        return bool(self.site.settings.age_recipients)
+
     def take(self) -> BaseTaken | NotApplicable:
         url = self.site.settings.database_url
         with pg.connect(url, setting=DATABASE_URL) as connection, pg.explained("taking a base backup"):
@@ -99,14 +104,14 @@ class _Taking:
             may = physical.capability(url, connection, setting=DATABASE_URL)
             if may.refused is not None:
                 return NotApplicable(self.slot, may.refused)
-            if may.spaces and self.site.settings.age_recipients:
+            programs = choose(connection.info.server_version // 10000)
+            if may.spaces and self._encrypted and connection.info.server_version < replication_copy.OLDEST * 10000:
                 named = ", ".join(space.name for space in may.spaces)
                 return NotApplicable(
                     self.slot,
-                    f"the cluster has tablespaces ({named}): pg_basebackup writes them to disk before they "
-                    "could be encrypted",
+                    f"the cluster has tablespaces ({named}), and is older than PostgreSQL {replication_copy.OLDEST}: "
+                    "pg_basebackup writes them to disk before they could be encrypted",
                 )
-            programs = choose(connection.info.server_version // 10000)
             base = self._write(connection, programs, may.spaces)
         # Which cluster it is of, the replication protocol tells whoever may copy it.
         server = self.draft.server.model_copy(update={"system_identifier": may.system_identifier})
@@ -129,13 +134,15 @@ class _Taking:
         self.site.progress.stage("copying the cluster", row[0] if row else None)
         parameters = pg.parse(self.site.settings.database_url, setting=DATABASE_URL)
         label = self.slot.backup_id
-        if spaces:
+        if spaces and self._encrypted:
+            own = self._stream(spaces)
+        elif spaces:
             with beside(self.site.settings.folder) as place:
                 physical.base_backup_in(programs, parameters, place, label=label)
                 self.site.progress.stage("compressing the cluster", row[0] if row else None)
                 self._pack(read_file(place / "base.tar"), Role.BASE, "base.tar.zst")
                 for space in spaces:
-                    self._pack(read_file(place / f"{space.oid}.tar"), Role.TABLESPACE, f"base.{space.oid}.tar.zst")
+                    self._pack(read_file(place / f"{space.oid}.tar"), Role.TABLESPACE, _space_tar(space.oid))
                 own = (place / physical.MANIFEST).read_bytes()
         else:
             own = self._pack(physical.base_backup(programs, parameters, label=label), Role.BASE, "base.tar.zst")
@@ -153,9 +160,28 @@ class _Taking:
             tool=programs.version,
             tablespaces=[
                 Tablespace(oid=space.oid, name=space.name, location=space.location, file=file.name)
-                for space, file in zip(spaces, (f for f in self.files if f.role is Role.TABLESPACE), strict=True)
+                for space in spaces
+                for file in self.files
+                if f".{_space_tar(space.oid)}" in file.name
             ],
         )
+
+    def _stream(self, spaces: Sequence[physical.Space]) -> bytes:
+        """Every tar from the server straight into its encrypted file; the manifest."""
+        left, own = {space.oid for space in spaces}, b""
+        url, label = self.site.settings.database_url, self.slot.backup_id
+        with closing(replication_copy.base_backup_parts(url, label=label, setting=DATABASE_URL)) as parts:
+            for part, chunks in parts:
+                if part.is_manifest:
+                    own = b"".join(chunks)
+                elif part.oid is None:
+                    self._pack(chunks, Role.BASE, "base.tar.zst")
+                else:
+                    left ^= {part.oid}
+                    self._pack(chunks, Role.TABLESPACE, _space_tar(part.oid))
+        if left:
+            raise ToolFailed(f"tablespaces were made or dropped meanwhile: {sorted(left)}", remedy="run again")
+        return own
 
     def _pack(self, chunks: Iterable[bytes], role: Role, suffix: str) -> bytes:
         """Compress one tar; the manifest in it, if it has one."""
@@ -172,3 +198,7 @@ class _Taking:
 
     def _keep(self, role: Role, suffix: str, write: Write) -> None:
         self.files.append(write_file_of(self.site, self.slot, role, suffix, write))
+
+
+def _space_tar(oid: int) -> str:
+    return f"base.{oid}.tar.zst"
