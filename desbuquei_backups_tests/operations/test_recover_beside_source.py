@@ -3,8 +3,6 @@
 import io
 import json
 import os
-import subprocess
-import sys
 import tarfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -104,22 +102,14 @@ def live_in(connection: psycopg.Connection) -> None:
 
 
 def test_a_clone_made_by_the_command_archives_nothing_and_leaves_its_source_as_it_was(story: Story) -> None:
-    settings = story.site.settings
-    data, origin = story.free(), story.origin
-    with origin.connect() as connection:
+    data = story.free()
+    with story.origin.connect() as connection:
         connection.execute("checkpoint")
     before = state(story)
-    program = "import sys; from desbuquei_backups.cli.main import main; sys.exit(main())"
-    done = subprocess.run(
-        [sys.executable, "-c", program, "recover", "--to", "latest", "--data-dir", str(data), "--json"],
-        env={"PATH": os.environ["PATH"], "HOME": "/", S3_URL: settings.s3_url, **settings.aws},
-        cwd=story.ground,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
+    with story.command("recover", "--to", "latest", "--data-dir", str(data), "--json") as process:
+        said, wrong = process.communicate()
+    assert process.returncode == 0, wrong
+    told = json.loads(said)
     assert told["backup_id"] == story.slot.backup_id
     assert told["reached"]["end_of_wal"] is True
     assert told["reached"]["timeline"] == 2
