@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from zstandard import ZstdCompressor
 
 from desbuquei_backups.core.errors import (
     Busy,
@@ -18,7 +19,7 @@ from desbuquei_backups.core.errors import (
 )
 from desbuquei_backups.core.manifest import Manifest
 from desbuquei_backups.core.targets import Target, parse_target
-from desbuquei_backups.core.wal import show_lsn
+from desbuquei_backups.core.wal import Segment, show_lsn
 from desbuquei_backups.operations.copies import Place
 from desbuquei_backups.operations.recovered_copy import Wanted, recovered_copy
 from desbuquei_backups.operations.recovery_folder import WORK, recovery_folder
@@ -39,6 +40,7 @@ from desbuquei_backups_tests.operations.story import (
 from desbuquei_backups_tests.operations.test_encryption import with_keys
 
 Change = Callable[[bytes], bytes]
+_LATEST = Wanted(Target(), throw_away=True)
 
 
 def from_disk(to: str) -> Wanted:
@@ -202,6 +204,33 @@ def test_a_segment_that_is_not_what_it_should_be_is_named_and_nothing_is_started
             pass
         assert changed.segments[-1].name in caught.value.what
         assert not (data / "recovery.signal").exists()
+
+
+def test_a_segment_that_was_altered_in_the_bucket_is_named_and_without_one_nothing_is_fetched(story: Story) -> None:
+    url = f"{story.site.settings.s3_url}/altered"
+    site = replace(story.site, settings=replace(story.site.settings, urls={"DESBUQUEI_S3_URL": url}))
+    store(site, story.site.settings.folder, story.manifest)
+    store_wal(site.bucket, story.manifest, story.segments)
+    altered = story.segments[-2]
+    key = f"wal/{story.manifest.server.system_identifier}/{altered.name}.zst"
+    name, whole = site.bucket.where(key)
+    # One bit, in a whole object that bears the checksum of the right one.
+    other = ZstdCompressor(level=1).compress(flip(altered.read_bytes()))
+    said = dict(site.bucket.head(key).metadata)
+    site.bucket.client.put_object(Bucket=name, Key=whole, Body=other, Metadata=said)
+    data = story.free()
+    with pytest.raises(IntegrityError, match="is not what was archived") as caught, recovered_copy(site, _LATEST, data):
+        pass
+    assert site.bucket.uri(key) in caught.value.what
+    assert not (data / "recovery.signal").exists()
+    site.bucket.delete(key)
+    error = refused(replace(story, site=site), _LATEST, OutOfReach, f"WAL is missing after .*{altered.name}")
+    assert f"to {show_lsn(begin_of(altered))})" in error.remedy
+
+
+def begin_of(segment: Path) -> int:
+    """Where it begins."""
+    return Segment.of_name(segment.name, SEGMENT).start
 
 
 def test_damage_within_a_record_is_not_taken_for_the_end_of_the_wal(story: Story) -> None:
