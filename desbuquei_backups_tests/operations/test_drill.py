@@ -1,12 +1,15 @@
 """A recovery drill: it finds what is wrong, measures, keeps the record, and leaves nothing behind."""
 
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from desbuquei_backups.core.comparison import Verdict
 from desbuquei_backups.core.errors import IntegrityError, OutOfReach
 from desbuquei_backups.core.targets import Target
+from desbuquei_backups.core.tiers import load_policy
 from desbuquei_backups.core.wal_points import RecoveryPoint
 from desbuquei_backups.operations import drill_record
 from desbuquei_backups.operations.copies import Place
@@ -14,10 +17,16 @@ from desbuquei_backups.operations.drill import drill
 from desbuquei_backups.operations.drill_record import ACCEPTING, DrillRecord
 from desbuquei_backups.operations.recovered_copy import Wanted
 from desbuquei_backups.storage.s3 import Bucket
+from desbuquei_backups.validation.checks import recovery_time_within_objective
 from desbuquei_backups_tests.operations.altered_base import with_an_altered_page
 from desbuquei_backups_tests.operations.losses import Watching, children
 from desbuquei_backups_tests.operations.story import POINT, Story, killed_while_its_server_runs, store_wal
 from desbuquei_backups_tests.operations.test_recover import replaced, store
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::UserWarning"),
+]
 
 
 def test_a_drill_proves_a_recovery_from_s3_and_leaves_nothing_but_its_record(story: Story) -> None:
@@ -43,6 +52,13 @@ def test_a_drill_proves_a_recovery_from_s3_and_leaves_nothing_but_its_record(sto
     assert drill_record.newest(story.site) == record
     elsewhere = replace(story.site, settings=replace(story.site.settings, backup_dir=story.ground / "nowhere"))
     assert drill_record.newest(elsewhere) == record
+    assert kept(record, record.recovery_seconds * 100) is Verdict.MATCHES
+    assert kept(record, record.recovery_seconds - 0.001) is Verdict.DIFFERS
+
+
+def kept(record: DrillRecord, objective: float) -> Verdict:
+    policy = load_policy().model_copy(update={"recovery_time_objective": timedelta(seconds=objective)})
+    return recovery_time_within_objective(policy, record).verdict
 
 
 def test_an_altered_page_and_a_row_that_is_on_the_wrong_side_of_the_target_are_found(story: Story) -> None:
