@@ -20,7 +20,7 @@ OLDEST = 15  # the server's major version
 _CHUNK = 1024 * 1024
 _MANIFEST = "backup_manifest"
 _DOING = "copying the cluster"
-_REMEDY = "look at the server's log, then run again; no file was left under a final name"
+_REMEDY = "look at the server's log, then run again"
 
 
 @dataclass(frozen=True, slots=True)
