@@ -15,7 +15,7 @@ _REMARK = """\
 # Before it takes that one's place: look at archive_command (an archive of its own!), listen_addresses, port and
 # shared_preload_libraries, and remove these lines.
 """
-# In postgresql.conf these lead out of the data directory, or to files that this machine has not.
+# In the source's own files these lead out of the data directory, or to files that this machine has not.
 _LEADING_OUT = re.compile(
     r"^(?=\s*(include|include_if_exists|include_dir|data_directory|config_file|hba_file|ident_file|external_pid_file)"
     r"[\s='])",
@@ -46,7 +46,8 @@ def safe_settings(major: int, *, port: int, preload: Sequence[str] = ()) -> dict
         "synchronous_standby_names": "",
         "max_logical_replication_workers": "0",
         "max_sync_workers_per_subscription": "0",
-        **({"sync_replication_slots": "off", "event_triggers": "off"} if major >= 17 else {}),
+        # At a timeline's end the summarizer asks for a segment that never was, and holds a shutdown up for 10 seconds.
+        **({"sync_replication_slots": "off", "event_triggers": "off", "summarize_wal": "off"} if major >= 17 else {}),
         "shared_preload_libraries": ",".join(preload),
         "session_preload_libraries": "",
         "local_preload_libraries": "",
@@ -116,7 +117,7 @@ def appended(own: str, settings: Mapping[str, str], *, remark: bool = False) -> 
 
 
 def contained(conf: str) -> str:
-    """The source's postgresql.conf without what leads out of the data directory, which stays as a comment."""
+    """The source's configuration without what leads out of the data directory, which stays as a comment."""
     return _LEADING_OUT.sub("# left by desbuquei recover: ", conf)
 
 

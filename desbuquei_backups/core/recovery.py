@@ -82,8 +82,9 @@ def plan(
         return Unreachable(f"no base backup is on the way to timeline {timeline}")
     sought = _sought(target, full, wal, timeline)
     windows = [each for each in found.windows if sought.only in (None, each.base.backup_id)]
-    # `latest` is the end of the newest WAL, not of what some older base still reaches.
-    windows = windows[-1:] if sought == _Sought() else windows
+    if sought == _Sought():
+        # `latest` is the end of the newest WAL, not of what some older base still reaches, nor what is before a gap.
+        windows = [each for each in windows[-1:] if found.gap_after(each) is None]
     if sought.unknown_name:
         # Where it is nobody knows: from the oldest base whose WAL leads to the end, it is found if it is there at all.
         windows = [each for each in windows if each.end == found.windows[-1].end][:1]

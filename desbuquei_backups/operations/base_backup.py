@@ -7,7 +7,7 @@ from desbuquei_backups.core.errors import IntegrityError, NotFound
 from desbuquei_backups.core.manifest import Manifest
 from desbuquei_backups.core.slots import Slot
 from desbuquei_backups.operations import verify
-from desbuquei_backups.operations.base_writing import write_base
+from desbuquei_backups.operations.base_writing import in_the_clear, write_base
 from desbuquei_backups.operations.opening import refuse_unless_open
 from desbuquei_backups.operations.settings import DATABASE_URL
 from desbuquei_backups.operations.site import Site
@@ -98,13 +98,8 @@ class _Taking:
             may = physical.capability(url, connection, setting=DATABASE_URL)
             if may.refused is not None:
                 return NotApplicable(self.slot, may.refused)
-            if may.spaces and self.site.settings.age_recipients:
-                named = ", ".join(space.name for space in may.spaces)
-                return NotApplicable(
-                    self.slot,
-                    f"the cluster has tablespaces ({named}): pg_basebackup writes them to disk before they "
-                    "could be encrypted",
-                )
+            if (why := in_the_clear(self.site, connection, may.spaces)) is not None:
+                return NotApplicable(self.slot, why)
             programs = choose(connection.info.server_version // 10000)
             until_whole.enter_context(keeping_wal(self.site))
             base, files = write_base(self.site, self.slot, connection, programs, may.spaces)

@@ -3,9 +3,11 @@
 import json
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from desbuquei_backups.core.errors import ToolFailed
 from desbuquei_backups.core.manifest import BaseFacts, FileFacts, Role, Tablespace
 from desbuquei_backups.core.slots import Slot
 from desbuquei_backups.core.wal import show_lsn
@@ -15,7 +17,7 @@ from desbuquei_backups.operations.site import Site
 from desbuquei_backups.operations.unpacking import beside
 from desbuquei_backups.operations.writing import Write, write_file_of
 from desbuquei_backups.postgres import connection as pg
-from desbuquei_backups.postgres import physical
+from desbuquei_backups.postgres import physical, replication_copy
 from desbuquei_backups.postgres.programs import Programs
 from desbuquei_backups.storage.stream import read_file, write_gzip, write_plain, write_zstd
 from desbuquei_backups.storage.tar_stream import TarWatcher
@@ -38,6 +40,24 @@ def write_base(
     return writing.write(connection, programs, spaces, against), writing.files
 
 
+def in_the_clear(
+    site: Site, connection: pg.Connection, spaces: Sequence[physical.Space], *, increment: bool = False
+) -> str | None:
+    """Why parts of it would lie on disk before they could be encrypted, as the settings demand; None if they would not.
+
+    pg_basebackup writes tablespaces to disk; a server that it is too old for, or an increment, cannot be streamed
+    without it.
+    """
+    old = connection.info.server_version < replication_copy.OLDEST * 10000
+    if not spaces or not site.settings.age_recipients or not (old or increment):
+        return None
+    named = ", ".join(space.name for space in spaces)
+    why = "" if increment else f", and is older than PostgreSQL {replication_copy.OLDEST}"
+    return (
+        f"the cluster has tablespaces ({named}){why}: pg_basebackup writes them to disk before they could be encrypted"
+    )
+
+
 @dataclass
 class _Writing:
     site: Site
@@ -58,15 +78,15 @@ class _Writing:
         self.site.progress.stage(f"copying {doing}", size)
         parameters = pg.parse(self.site.settings.database_url, setting=DATABASE_URL)
         label = self.slot.backup_id
-        if spaces:
+        if spaces and self.site.settings.age_recipients:
+            own = self._stream(spaces)
+        elif spaces:
             with beside(self.site.settings.folder) as place:
                 physical.base_backup_in(programs, parameters, place, label=label, against=against)
                 self.site.progress.stage(f"compressing {doing}", size)
                 self._pack(read_file(place / "base.tar"), Role.BASE, f"{self.kind}.tar.zst")
                 for space in spaces:
-                    self._pack(
-                        read_file(place / f"{space.oid}.tar"), Role.TABLESPACE, f"{self.kind}.{space.oid}.tar.zst"
-                    )
+                    self._pack(read_file(place / f"{space.oid}.tar"), Role.TABLESPACE, self._space_tar(space.oid))
                 own = (place / physical.MANIFEST).read_bytes()
         else:
             own = self._pack(
@@ -90,9 +110,31 @@ class _Writing:
             tool=programs.version,
             tablespaces=[
                 Tablespace(oid=space.oid, name=space.name, location=space.location, file=file.name)
-                for space, file in zip(spaces, (f for f in self.files if f.role is Role.TABLESPACE), strict=True)
+                for space in spaces
+                for file in self.files
+                if f".{self._space_tar(space.oid)}" in file.name
             ],
         )
+
+    def _stream(self, spaces: Sequence[physical.Space]) -> bytes:
+        """Every tar from the server straight into its encrypted file; the manifest."""
+        left, own = {space.oid for space in spaces}, b""
+        url, label = self.site.settings.database_url, self.slot.backup_id
+        with closing(replication_copy.base_backup_parts(url, label=label, setting=DATABASE_URL)) as parts:
+            for part, chunks in parts:
+                if part.is_manifest:
+                    own = b"".join(chunks)
+                elif part.oid is None:
+                    self._pack(chunks, Role.BASE, f"{self.kind}.tar.zst")
+                else:
+                    left ^= {part.oid}
+                    self._pack(chunks, Role.TABLESPACE, self._space_tar(part.oid))
+        if left:
+            raise ToolFailed(f"tablespaces were made or dropped meanwhile: {sorted(left)}", remedy="run again")
+        return own
+
+    def _space_tar(self, oid: int) -> str:
+        return f"{self.kind}.{oid}.tar.zst"
 
     def _pack(self, chunks: Iterable[bytes], role: Role, suffix: str) -> bytes:
         """Compress one tar; the manifest in it, if it has one."""

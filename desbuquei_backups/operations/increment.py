@@ -5,7 +5,7 @@ Where there is no base backup that leads to the point, or WAL was lost since, a 
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +16,7 @@ from desbuquei_backups.core.manifest import BaseFacts, FileFacts, Manifest, Role
 from desbuquei_backups.core.slots import Slot
 from desbuquei_backups.core.wal import parse_lsn
 from desbuquei_backups.core.wal_points import RecoveryPoint
-from desbuquei_backups.operations.base_writing import write_base
+from desbuquei_backups.operations.base_writing import in_the_clear, write_base
 from desbuquei_backups.operations.increment_parent import newest_base, own_manifest
 from desbuquei_backups.operations.progress import timed
 from desbuquei_backups.operations.settings import DATABASE_URL
@@ -96,7 +96,9 @@ class _Taking:
         """What has changed since `parent`; None where the WAL alone must do, and why is among the warnings."""
         if not physical.summarizes(connection):
             return None
-        if (spaces := self._spaces(connection)) is None:
+        spaces = physical.spaces(connection)
+        if (why := in_the_clear(self.site, connection, spaces, increment=True)) is not None:
+            self.warnings.append(f"no increment: {why}")
             return None
         own = own_manifest(self.site, parent)
         if own is None:
@@ -114,7 +116,9 @@ class _Taking:
         return base
 
     def _full(self, connection: pg.Connection, cluster: Cluster) -> BaseFacts | None:
-        if (spaces := self._spaces(connection)) is None:
+        spaces = physical.spaces(connection)
+        if (why := in_the_clear(self.site, connection, spaces)) is not None:
+            self.warnings.append(f"no base backup: {why}")
             return None
         base, self.files = write_base(self.site, self.slot, connection, cluster.programs, spaces)
         return base
@@ -126,13 +130,6 @@ class _Taking:
             with disk_errors(path):
                 path.unlink(missing_ok=True)
         self.files = []
-
-    def _spaces(self, connection: pg.Connection) -> Sequence[physical.Space] | None:
-        spaces = physical.spaces(connection)
-        if spaces and self.site.settings.age_recipients:
-            self.warnings.append("the cluster has tablespaces, which pg_basebackup would write to disk unencrypted")
-            return None
-        return spaces
 
     def _is_cut_off(self, parent: Manifest, cluster: Cluster, s3_answers: bool) -> bool:
         """Whether WAL that was written since the base backup is lost, as far as S3 can be asked."""

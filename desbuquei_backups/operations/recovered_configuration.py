@@ -133,7 +133,7 @@ def _append(folder: RecoveryFolder, settings: Mapping[str, str], *, remark: bool
     path = folder.data / _AUTO
     with disk_errors(path):
         own = path.read_text(errors="surrogateescape") if path.is_file() and not path.is_symlink() else ""
-    folder.write(path, appended(own, settings, remark=remark))
+    folder.write(path, appended(contained(own), settings, remark=remark))
 
 
 def _see(cluster: Cluster, settings: Mapping[str, str], given: Mapping[str, str]) -> None:

@@ -67,6 +67,7 @@ def test_nothing_leads_from_a_clone_to_its_source(major: int) -> None:
     assert settings["listen_addresses"] == "127.0.0.1"
     # PostgreSQL does not start with a setting that it does not know.
     assert ("sync_replication_slots" in settings) is (major >= 17)
+    assert settings.get("summarize_wal") == ("off" if major >= 17 else None)
 
 
 def test_what_is_appended_wins_and_is_replaced_by_what_is_appended_later() -> None:

@@ -101,6 +101,8 @@ def test_up_to_the_first_point_that_is_known_to_be_later_is_enough_and_then_the_
         ([base(2)], [], Target(at=minutes(3)), "after the newest WAL"),
         ([base(2)], [3, 4, 6], Target(at=minutes(6)), "WAL is missing after base 2: 000000010000000000000005"),
         ([base(2)], [4, 5], Target(position=5 * _SIZE), "WAL is missing after base 2: 000000010000000000000003"),
+        ([base(2)], [3, 4, 6], Target(), "WAL is missing after base 2: 000000010000000000000005"),
+        ([base(2)], [4, 5], Target(), "WAL is missing after base 2: 000000010000000000000003"),
     ],
 )
 def test_what_cannot_be_reached_says_which_part_is_missing(

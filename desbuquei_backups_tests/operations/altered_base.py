@@ -12,10 +12,32 @@ from desbuquei_backups.core.manifest import Manifest, Role
 from desbuquei_backups.storage import catalog
 
 
-def with_members(folder: Path, manifest: Manifest, change: Callable[[str, bytes], bytes]) -> None:
-    """Replace the base backup in `folder` by one whose members are changed."""
+def with_members(folder: Path, manifest: Manifest, change: Callable[[str, bytes], bytes]) -> Manifest:
+    """Replace the base backup in `folder` by one whose members are changed; its manifest."""
     plain = (folder / manifest.file(Role.BASE).name).read_bytes()
-    store_base(folder, manifest, altered(ZstdDecompressor().decompressobj().decompress(plain), change))
+    return store_base(folder, manifest, altered(ZstdDecompressor().decompressobj().decompress(plain), change))
+
+
+def with_an_altered_page(folder: Path, manifest: Manifest, file: str) -> Manifest:
+    """Change a byte in the first page of that file, and let both manifests say so: only the page itself can tell."""
+    sums: list[tuple[bytes, bytes]] = []
+
+    def change(name: str, content: bytes) -> bytes:
+        if name == file:
+            changed = content[:4000] + bytes([content[4000] ^ 1]) + content[4001:]
+            sums.append((_sha256(content), _sha256(changed)))
+            return changed
+        if name == "backup_manifest":
+            ((was, now),) = sums
+            head, last, _ = content.replace(was, now).rpartition(b'"Manifest-Checksum"')
+            return head + last + b': "' + _sha256(head) + b'"}\n'
+        return content
+
+    return with_members(folder, manifest, change)
+
+
+def _sha256(content: bytes) -> bytes:
+    return hashlib.sha256(content).hexdigest().encode()
 
 
 def altered(tar: bytes, change: Callable[[str, bytes], bytes], added: Mapping[str, bytes] | None = None) -> bytes:

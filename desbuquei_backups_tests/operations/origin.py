@@ -158,6 +158,7 @@ def origin(folder: Path) -> Iterator[Origin]:
                 "create table ledger (xid bigint, writer int, payload text);"
                 "alter table ledger alter payload set storage external;"
                 "create table recovery_heartbeats (name text primary key, at timestamptz not null);"
+                "create table unchanged as select i from generate_series(1, 1000) i;"
                 "create table accounts (id int primary key, balance bigint);"
                 "insert into accounts select i, 0 from generate_series(0, 99) i"
             )

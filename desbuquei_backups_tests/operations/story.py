@@ -3,8 +3,11 @@
 import hashlib
 import os
 import shutil
+import signal
+import subprocess
+import sys
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -28,6 +31,7 @@ from desbuquei_backups.operations.site import Site
 from desbuquei_backups.storage import age
 from desbuquei_backups.storage.s3 import Bucket
 from desbuquei_backups_tests.conftest import SLOT, Clock, Endpoints
+from desbuquei_backups_tests.embedded.processes import eventually
 from desbuquei_backups_tests.operations.origin import Commit, Origin, commits
 
 POINT = "antes_da_migracao"
@@ -79,6 +83,21 @@ class Story:
             yield replace(self, site=replace(self.site, settings=settings))
         finally:
             shutil.rmtree(folder)
+
+    def command(self, *arguments: str, home: Path | None = None) -> "subprocess.Popen[str]":
+        """The command `desbuquei` in a process of its own, which has nothing but the bucket."""
+        program = "import sys; from desbuquei_backups.cli.main import main; sys.exit(main())"
+        settings = self.site.settings
+        given = {"PATH": os.environ["PATH"], "HOME": "/", S3_URL: settings.s3_url, **settings.aws}
+        given |= {"DESBUQUEI_HOME": str(home)} if home is not None else {}
+        return subprocess.Popen(
+            [sys.executable, "-c", program, *arguments],
+            env=given,
+            cwd=self.ground,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
 
     def free(self) -> Path:
         """A data directory that is not there yet."""
@@ -156,6 +175,23 @@ def ledger_of(copy: Copy) -> set[int]:
     """The transactions whose rows a recovered copy has."""
     with connected(copy) as connection:
         return {xid for (xid,) in connection.execute("select xid from ledger").fetchall()}
+
+
+def killed_while_its_server_runs(process: "subprocess.Popen[str]", data: Callable[[], Path | None]) -> None:
+    """SIGKILL, once the server in that folder was started; when this returns the server is gone, too."""
+
+    def server() -> int | None:
+        try:
+            folder = data()
+            return int((folder / "postmaster.pid").read_text().split()[0]) if folder else None
+        except (OSError, ValueError, IndexError):
+            return None
+
+    with process:
+        assert eventually(lambda: process.poll() is not None or server() is not None)
+        assert (number := server()) is not None
+        process.send_signal(signal.SIGKILL)
+    assert eventually(lambda: not Path(f"/proc/{number}").exists())
 
 
 def connected(copy: Copy) -> psycopg.Connection:

@@ -15,6 +15,7 @@ from desbuquei_backups.embedded.place import forget
 from desbuquei_backups.operations.archive import archive
 from desbuquei_backups.operations.base_backup import BaseTaken, NotApplicable, take_base_backup
 from desbuquei_backups.operations.dump import take_dump
+from desbuquei_backups.operations.progress import Silent
 from desbuquei_backups.operations.prune import prune
 from desbuquei_backups.operations.seal import seal
 from desbuquei_backups.operations.site import Site
@@ -29,6 +30,7 @@ from desbuquei_backups_tests.operations.losses import flip, spoil
 from desbuquei_backups_tests.urls import with_credentials
 
 _PASSWORD = "segredo-7c2"
+_ELSEWHERE = physical.Space(1, "de_outro_tempo", "/nowhere")
 _PHYSICAL = {Role.BASE, Role.TABLESPACE, Role.BASE_MANIFEST, Role.CONFIGURATION}
 
 
@@ -179,13 +181,42 @@ def test_encrypted_it_is_opened_and_verified_only_where_the_identity_is(bare, sl
     assert take_base_backup(opener, slot).verified.faults == []
 
 
-def test_what_could_only_be_encrypted_after_it_was_on_disk_is_not_taken(sample_site, slot, tmp_path) -> None:
-    recipients = (new_key(tmp_path).recipient,)
-    site = replace(sample_site, settings=replace(sample_site.settings, age_recipients=recipients))
+def test_encrypted_tablespaces_are_never_on_disk_in_the_clear(sample_site, slot, tmp_path) -> None:
+    ours = new_key(tmp_path)
+    settings = replace(sample_site.settings, age_recipients=(ours.recipient,))
+    seen: set[str] = set()
+
+    class Looking(Silent):
+        def advance(self, amount: int) -> None:
+            for path in folder.rglob("*"):
+                if path.is_file() and path not in before:
+                    seen.add(path.name)
+                    assert b"age-encryption.org".startswith(path.read_bytes()[:18]), path
+
+    folder, site = settings.folder, replace(sample_site, settings=settings)
     take_dump(site, slot)
-    found = take_base_backup(site, slot)
-    assert isinstance(found, NotApplicable)
-    assert "to disk before they could be encrypted" in found.why
+    before = set(folder.rglob("*"))
+    found = take_base_backup(replace(site, progress=Looking()), slot)
+    assert isinstance(found, BaseTaken)
+    assert "encrypted" in found.verified.unread
+    (space, *_) = found.manifest.base.tablespaces
+    assert space.file == f"{slot.backup_id}.base.{space.oid}.tar.zst.age"
+    assert {name for name in seen if f".base.{space.oid}.tar" in name}
+    opener = replace(sample_site, settings=replace(settings, age_identity=ours.file))
+    assert take_base_backup(opener, slot).verified.faults == []
+
+
+def test_a_tablespace_that_is_made_meanwhile_is_not_left_out(sample_site, slot, tmp_path, monkeypatch) -> None:
+    settings = replace(sample_site.settings, age_recipients=(new_key(tmp_path).recipient,))
+    site = replace(sample_site, settings=settings)
+    take_dump(site, slot)
+    known = physical.capability
+    monkeypatch.setattr(
+        physical, "capability", lambda *given, **named: replace(known(*given, **named), spaces=[_ELSEWHERE])
+    )
+    with pytest.raises(ToolFailed, match="made or dropped meanwhile"):
+        take_base_backup(site, slot)
+    assert seal(site, slot).manifest.base is None
 
 
 def test_only_an_open_slot_that_has_a_dump_and_is_not_sealed_takes_one(site, shop, slot, clock) -> None:

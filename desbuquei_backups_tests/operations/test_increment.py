@@ -366,3 +366,16 @@ def test_after_a_failover_that_lost_wal_a_new_base_backup_is_taken_by_itself(
         assert taken(after, clock, hour(3)).parent == second.backup_id
     finally:
         standby.remove()
+
+
+def test_what_changed_in_a_tablespace_never_lies_on_disk_in_the_clear(make_site, own_server, clock, tmp_path) -> None:
+    plain = make_site(own_server.url)
+    host = replace(plain, settings=replace(plain.settings, age_recipients=(new_key(tmp_path).recipient,)))
+    with own_server.connect() as connection:
+        connection.execute("set allow_in_place_tablespaces = on")
+        connection.execute("create tablespace frio location ''")
+    first = taken(host, clock, hour(1))
+    assert [file.role for file in first.files].count(Role.TABLESPACE) == 1
+    second = taken(host, clock, hour(2))
+    assert second.base is None
+    assert [warning for warning in second.warnings if warning.startswith("no increment: the cluster has tablespaces")]

@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from zstandard import ZstdCompressor
 
 from desbuquei_backups.core.errors import (
     Busy,
@@ -18,7 +19,7 @@ from desbuquei_backups.core.errors import (
 )
 from desbuquei_backups.core.manifest import Manifest
 from desbuquei_backups.core.targets import Target, parse_target
-from desbuquei_backups.core.wal import show_lsn
+from desbuquei_backups.core.wal import Segment, show_lsn
 from desbuquei_backups.operations.copies import Place
 from desbuquei_backups.operations.recovered_copy import Wanted, recovered_copy
 from desbuquei_backups.operations.recovery_folder import WORK, recovery_folder
@@ -28,10 +29,18 @@ from desbuquei_backups_tests.keys import new_key
 from desbuquei_backups_tests.operations.altered_base import with_members
 from desbuquei_backups_tests.operations.losses import Watching, flip
 from desbuquei_backups_tests.operations.origin import SEGMENT
-from desbuquei_backups_tests.operations.story import POINT, Story, ledger_of, store_wal, taken
+from desbuquei_backups_tests.operations.story import (
+    POINT,
+    Story,
+    killed_while_its_server_runs,
+    ledger_of,
+    store_wal,
+    taken,
+)
 from desbuquei_backups_tests.operations.test_encryption import with_keys
 
 Change = Callable[[bytes], bytes]
+_LATEST = Wanted(Target(), throw_away=True)
 
 
 def from_disk(to: str) -> Wanted:
@@ -96,11 +105,23 @@ def test_recovered_to_a_restore_point_from_nothing_but_the_bucket_even_after_it_
     assert not elsewhere.exists()
 
 
+def test_killed_while_it_replays_it_leaves_no_server_and_is_simply_run_again(story: Story) -> None:
+    data = story.free()
+    asked = ["recover", "--to", POINT, "--data-dir", str(data), "--json"]
+    killed_while_its_server_runs(story.command(*asked), lambda: data)
+    assert (data / WORK).exists()
+    with story.command(*asked) as again:
+        _, wrong = again.communicate()
+    assert again.returncode == 0, wrong
+    assert not (data / WORK).exists()
+    assert not (data / "recovery.signal").exists()
+
+
 def test_where_nothing_was_committed_after_a_moment_the_end_of_the_wal_is_that_moment(story: Story) -> None:
     bucket = Bucket(f"{story.site.settings.s3_url}/idle", story.site.settings.aws)
     settings = replace(story.site.settings, urls={"DESBUQUEI_S3_URL": f"{story.site.settings.s3_url}/idle"})
     site = replace(story.site, settings=settings)
-    _store(site, story.site.settings.folder, story.manifest)
+    store(site, story.site.settings.folder, story.manifest)
     at = story.commits[-1].at + timedelta(minutes=10)
     store_wal(bucket, story.manifest, story.segments, current_at=at)
     with recovered_copy(site, Wanted(Target(at=at)), story.free()) as copy:
@@ -131,15 +152,29 @@ def refused_after_replay(story: Story, wanted: Wanted) -> OutOfReach:
     return caught.value
 
 
+def test_an_instant_without_its_zone_is_bad_usage_and_makes_no_folder(story: Story) -> None:
+    data = story.free()
+    with story.command("recover", "--to", "2026-02-02T12:00:00", "--data-dir", str(data)) as process:
+        _, wrong = process.communicate()
+    assert process.returncode == 2
+    assert "has no zone" in wrong
+    assert not data.exists()
+
+
 def test_what_cannot_be_reached_is_refused_with_what_can_before_anything_is_fetched(story: Story) -> None:
     base = story.manifest.base
     assert base is not None
     early = story.commits[0].at - timedelta(days=1)
-    error = refused(story, from_disk(early.isoformat()), OutOfReach, "before the oldest base backup")
-    assert f"from {story.slot.backup_id}" in error.remedy
-    refused(story, from_disk(base.start_lsn), OutOfReach, "lies within the base backup")
-    refused(story, from_disk("2126-02-02T00:00:00Z"), OutOfReach, "after the newest WAL")
-    refused(story, from_disk("F0/0"), OutOfReach, "after the newest WAL")
+    for to, why in (
+        (early.isoformat(), "before the oldest base backup"),
+        ((base.stopped_at - timedelta(milliseconds=1)).isoformat(), "before the oldest base backup"),
+        (base.start_lsn, "lies within the base backup"),
+        ("2126-02-02T00:00:00Z", "after the newest WAL"),
+        ("F0/0", "after the newest WAL"),
+    ):
+        error = refused(story, from_disk(to), OutOfReach, why)
+        assert f"{base.stopped_at:%Y-%m-%d %H:%M:%S} UTC to " in error.remedy
+        assert f"({base.stop_lsn} to {show_lsn(story.end)}), from {story.slot.backup_id}" in error.remedy
     with story.changed() as changed:
         lost = changed.segments[-2]
         lost.unlink()
@@ -169,6 +204,33 @@ def test_a_segment_that_is_not_what_it_should_be_is_named_and_nothing_is_started
             pass
         assert changed.segments[-1].name in caught.value.what
         assert not (data / "recovery.signal").exists()
+
+
+def test_a_segment_that_was_altered_in_the_bucket_is_named_and_without_one_nothing_is_fetched(story: Story) -> None:
+    url = f"{story.site.settings.s3_url}/altered"
+    site = replace(story.site, settings=replace(story.site.settings, urls={"DESBUQUEI_S3_URL": url}))
+    store(site, story.site.settings.folder, story.manifest)
+    store_wal(site.bucket, story.manifest, story.segments)
+    altered = story.segments[-2]
+    key = f"wal/{story.manifest.server.system_identifier}/{altered.name}.zst"
+    name, whole = site.bucket.where(key)
+    # One bit, in a whole object that bears the checksum of the right one.
+    other = ZstdCompressor(level=1).compress(flip(altered.read_bytes()))
+    said = dict(site.bucket.head(key).metadata)
+    site.bucket.client.put_object(Bucket=name, Key=whole, Body=other, Metadata=said)
+    data = story.free()
+    with pytest.raises(IntegrityError, match="is not what was archived") as caught, recovered_copy(site, _LATEST, data):
+        pass
+    assert site.bucket.uri(key) in caught.value.what
+    assert not (data / "recovery.signal").exists()
+    site.bucket.delete(key)
+    error = refused(replace(story, site=site), _LATEST, OutOfReach, f"WAL is missing after .*{altered.name}")
+    assert f"to {show_lsn(begin_of(altered))})" in error.remedy
+
+
+def begin_of(segment: Path) -> int:
+    """Where it begins."""
+    return Segment.of_name(segment.name, SEGMENT).start
 
 
 def test_damage_within_a_record_is_not_taken_for_the_end_of_the_wal(story: Story) -> None:
@@ -252,7 +314,7 @@ def test_of_several_clusters_under_one_prefix_none_is_chosen(story: Story) -> No
         assert "--system-identifier" in error.remedy
 
 
-def _store(site, folder: Path, manifest: Manifest) -> None:
+def store(site, folder: Path, manifest: Manifest) -> None:
     """The backup's files under another prefix."""
     for file in manifest.files:
         name, key = site.bucket.where(catalog.key_of(file.name))

@@ -1,11 +1,11 @@
-"""A clone beside its running source, which has an archive_command by ALTER SYSTEM and a tablespace of its own."""
+"""A clone beside its running source, which has an archive_command by ALTER SYSTEM and two tablespaces of its own."""
 
 import io
 import json
 import os
-import subprocess
-import sys
 import tarfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,96 +16,114 @@ from desbuquei_backups.core.errors import IntegrityError, OutOfReach
 from desbuquei_backups.core.targets import Target
 from desbuquei_backups.core.wal import parse_lsn
 from desbuquei_backups.operations.copies import Place
+from desbuquei_backups.operations.recover import recover
 from desbuquei_backups.operations.recovered_copy import Wanted, recovered_copy
 from desbuquei_backups.operations.settings import S3_URL
 from desbuquei_backups.postgres.cluster import Cluster
 from desbuquei_backups.postgres.physical import wal_range
+from desbuquei_backups_tests.keys import new_key
 from desbuquei_backups_tests.operations.altered_base import altered, store_base
 from desbuquei_backups_tests.operations.origin import account_here
 from desbuquei_backups_tests.operations.story import Story, connected, digest, ledger_of, taken
+from desbuquei_backups_tests.operations.test_encryption import with_keys
 
 LATEST = Wanted(Target(), Place.DISK, throw_away=True)
+
+
+# What a server that nobody writes to changes by itself.
+_RESTLESS = ("pg_wal/", "pg_stat/", "pg_stat_tmp/", "postmaster.", "global/pg_control", "pg_logical/")
 
 
 @dataclass(frozen=True)
 class Space:
     """A tablespace of the running source: its folder, and its number. `made`: where the WAL makes it."""
 
+    name: str
     folder: Path
     number: int
     made: int
 
 
 @pytest.fixture(scope="module")
-def space(story: Story) -> Space:
-    folder = story.ground / "space"
+def spaces(story: Story) -> Sequence[Space]:
+    return [_space(story, name) for name in ("apart", "farther")]
+
+
+def _space(story: Story, name: str) -> Space:
+    folder = story.ground / name
     folder.mkdir(mode=0o700)
     if (account := account_here()) is not None:
         account.give(folder)
     with story.origin.connect() as connection:
         (made,) = connection.execute("select pg_current_wal_insert_lsn()::text").fetchone()
-        connection.execute(f"create tablespace apart location '{folder}'")
-        connection.execute("create table apart (a int) tablespace apart")
-        connection.execute("insert into apart select generate_series(1, 1000)")
-        (number,) = connection.execute("select oid::int from pg_tablespace where spcname = 'apart'").fetchone()
+        connection.execute(f"create tablespace {name} location '{folder}'")
+        connection.execute(f"create table {name} (a int) tablespace {name}")
+        connection.execute(f"insert into {name} select generate_series(1, 1000)")
+        number = connection.execute("select oid::int from pg_tablespace where spcname = %s", (name,))
+        (number,) = number.fetchone()
         story.origin.switch()
         connection.execute("checkpoint")
-    return Space(folder, number, parse_lsn(made))
+    return Space(name, folder, number, parse_lsn(made))
 
 
-def state(story: Story, *folders: Path) -> dict[str, str]:
-    """All of the source that stands still when nobody writes to it."""
+def state(story: Story, spaces: Sequence[Space] = ()) -> dict[str, str]:
+    """All of the source that stands still when nobody writes to it, and its archive."""
     data = story.origin.cluster.data
-    return digest(story.origin.archive, data / "base", data / "pg_tblspc", *folders) | {
-        "own settings": (data / "postgresql.auto.conf").read_text()
-    }
+    found = digest(story.origin.archive, data, *(space.folder for space in spaces))
+    restless = tuple(str(data / each) for each in _RESTLESS)
+    return {path: each for path, each in found.items() if not path.startswith(restless)}
 
 
-def test_a_clone_made_by_the_command_archives_nothing_and_leaves_its_source_as_it_was(story: Story) -> None:
-    settings = story.site.settings
-    data, origin = story.free(), story.origin
-    with origin.connect() as connection:
-        connection.execute("checkpoint")
-    before = state(story)
-    program = "import sys; from desbuquei_backups.cli.main import main; sys.exit(main())"
-    done = subprocess.run(
-        [sys.executable, "-c", program, "recover", "--to", "latest", "--data-dir", str(data), "--json"],
-        env={"PATH": os.environ["PATH"], "HOME": "/", S3_URL: settings.s3_url, **settings.aws},
-        cwd=story.ground,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
-    assert told["backup_id"] == story.slot.backup_id
-    assert told["reached"]["end_of_wal"] is True
-    assert told["reached"]["timeline"] == 2
-    # As a person starts it: by nothing but what is in the directory.
-    copy = Cluster(data, origin.cluster.programs, account_here())
-    log = story.ground / "started.log"
+@contextmanager
+def started(story: Story, data: Path, port: int) -> Iterator[psycopg.Connection]:
+    """As a person starts it: by nothing but what is in the directory."""
+    copy = Cluster(data, story.origin.cluster.programs, account_here())
+    log = story.ground / f"{data.name}.log"
     log.touch()
     lock = os.open(story.ground, os.O_RDONLY)
     server = copy.start(log, {}, lock)
     try:
-        url = f"postgresql://postgres@127.0.0.1:{told['port']}/postgres?sslmode=disable"
+        url = f"postgresql://postgres@127.0.0.1:{port}/postgres?sslmode=disable"
         with psycopg.connect(url, autocommit=True) as connection:
-            found = {xid for (xid,) in connection.execute("select xid from ledger").fetchall()}
-            assert found == story.before(story.end)
-            connection.execute("create table later (a int)")
-            connection.execute("select pg_switch_wal()")
-            connection.execute("checkpoint")
-            (archived,) = connection.execute("select archived_count from pg_stat_archiver").fetchone()
-            (command,) = connection.execute("show archive_command").fetchone()
-        assert (archived, command) == (0, "(disabled)")
+            yield connection
     finally:
         server.stop()
         os.close(lock)
+
+
+def live_in(connection: psycopg.Connection) -> None:
+    """Write, end segments, and see that nobody archives them."""
+    connection.execute("create table later (a int)")
+    connection.execute("select pg_switch_wal()")
+    connection.execute("checkpoint")
+    archived = connection.execute("select archived_count, failed_count from pg_stat_archiver").fetchone()
+    assert archived == (0, 0)
+    assert connection.execute("show archive_command").fetchone() == ("(disabled)",)
+
+
+def test_a_clone_made_by_the_command_archives_nothing_and_leaves_its_source_as_it_was(story: Story) -> None:
+    data = story.free()
+    with story.origin.connect() as connection:
+        connection.execute("checkpoint")
+    before = state(story)
+    with story.command("recover", "--to", "latest", "--data-dir", str(data), "--json") as process:
+        said, wrong = process.communicate()
+    assert process.returncode == 0, wrong
+    told = json.loads(said)
+    assert told["backup_id"] == story.slot.backup_id
+    assert told["reached"]["end_of_wal"] is True
+    assert told["reached"]["timeline"] == 2
+    with started(story, data, told["port"]) as connection:
+        found = {xid for (xid,) in connection.execute("select xid from ledger").fetchall()}
+        assert found == story.before(story.end)
+        live_in(connection)
     assert state(story) == before
 
 
-def test_wal_that_makes_a_tablespace_is_not_replayed_onto_the_sources_own(story: Story, space: Space) -> None:
-    before = state(story, space.folder)
+def test_wal_that_makes_a_tablespace_is_not_replayed_onto_the_sources_own(
+    story: Story, spaces: Sequence[Space]
+) -> None:
+    before, space = state(story, spaces), spaces[0]
     with story.changed() as changed:
         for path in story.origin.archive.iterdir():
             if not (changed.archive / path.name).exists():
@@ -121,10 +139,12 @@ def test_wal_that_makes_a_tablespace_is_not_replayed_onto_the_sources_own(story:
         before_it = Wanted(Target(position=space.made), Place.DISK, throw_away=True)
         with recovered_copy(changed.site, before_it, data) as copy:
             assert ledger_of(copy) == story.ledger
-    assert state(story, space.folder) == before
+    assert state(story, spaces) == before
 
 
-def test_tablespaces_in_a_base_backup_are_brought_inside_or_it_is_refused(story: Story, space: Space) -> None:
+def test_tablespaces_in_a_base_backup_are_brought_inside_or_it_is_refused(
+    story: Story, spaces: Sequence[Space]
+) -> None:
     taken = story.ground / "taken"
     taken.mkdir()
     if (account := account_here()) is not None:
@@ -136,8 +156,9 @@ def test_tablespaces_in_a_base_backup_are_brought_inside_or_it_is_refused(story:
     )
     with story.origin.connect() as connection:
         connection.execute("checkpoint")
-    before = state(story, space.folder)
-    base, apart = (taken / "base.tar").read_bytes(), (taken / f"{space.number}.tar").read_bytes()
+    before, space = state(story, spaces), spaces[0]
+    base = (taken / "base.tar").read_bytes()
+    tars = {f"pg_tblspc/{each.number}": (taken / f"{each.number}.tar").read_bytes() for each in spaces}
     own = (taken / "backup_manifest").read_bytes()
     found = wal_range(own)
     facts = story.manifest.base.model_copy(
@@ -146,7 +167,7 @@ def test_tablespaces_in_a_base_backup_are_brought_inside_or_it_is_refused(story:
     manifest = story.manifest.model_copy(update={"base": facts})
     with story.changed() as changed:
         folder = changed.site.settings.folder
-        whole = altered(base, lambda _, content: content, {f"pg_tblspc/{space.number}": apart, **_single(own)})
+        whole = altered(base, lambda _, content: content, {**tars, **_single(own)})
         store_base(folder, manifest, whole)
         data = story.free()
         with recovered_copy(changed.site, LATEST, data) as copy:
@@ -163,7 +184,7 @@ def test_tablespaces_in_a_base_backup_are_brought_inside_or_it_is_refused(story:
             recovered_copy(changed.site, LATEST, story.free()),
         ):
             pass
-    assert state(story, space.folder) == before
+    assert state(story, spaces) == before
 
 
 def _lsn(position: int) -> str:
@@ -180,20 +201,32 @@ def _single(manifest: bytes) -> dict[str, bytes]:
     return {".": made.getvalue()}
 
 
-def test_a_base_backup_with_a_tablespace_is_recovered_from_s3_beside_its_source(story: Story, space: Space) -> None:
-    urls = {**story.site.settings.urls, S3_URL: f"{story.site.settings.s3_url}-spaces"}
-    settings = replace(story.site.settings, backup_dir=story.ground / "with-space", urls=urls)
+@pytest.mark.parametrize("encrypted", [False, True], ids=["plain", "encrypted"])
+def test_a_clone_with_two_tablespaces_changes_not_one_byte_of_its_source(
+    story: Story, spaces: Sequence[Space], tmp_path: Path, encrypted: bool
+) -> None:
+    key = new_key(tmp_path)
+    name = f"with-spaces-{encrypted}"
+    urls = {**story.site.settings.urls, S3_URL: f"{story.site.settings.s3_url}-{name}"}
+    settings = replace(story.site.settings, backup_dir=story.ground / name, urls=urls)
     site = replace(story.site, settings=settings)
-    manifest = taken(site, story.slot)
-    assert [each.number for each in (space,)] == [each.oid for each in manifest.base.tablespaces]
     with story.origin.connect() as connection:
+        # Of a machine that has other libraries: where it is loaded, the clone does not start.
+        connection.execute("alter system set shared_preload_libraries = 'not_on_this_machine'")
+        manifest = taken(with_keys(site, key) if encrypted else site, story.slot)
+        connection.execute("alter system reset shared_preload_libraries")
         connection.execute("checkpoint")
-    before = state(story, space.folder)
+    assert [each.oid for each in manifest.base.tablespaces] == [each.number for each in spaces]
+    before = state(story, spaces)
     data = story.free()
-    own_end = Wanted(Target(name=manifest.backup_id), Place.S3, throw_away=True)
-    with recovered_copy(site, own_end, data) as copy, connected(copy) as connection:
-        assert not (data / "pg_tblspc" / str(space.number)).is_symlink()
-        assert connection.execute("select count(*) from apart").fetchone() == (1000,)
-        connection.execute("insert into apart select generate_series(1, 5000)")
-        connection.commit()
-    assert state(story, space.folder) == before
+    opener = with_keys(site, identity=key) if encrypted else site
+    done = recover(opener, Wanted(Target(name=manifest.backup_id), Place.S3), data)
+    assert [str(each.folder) in " ".join(done.notes) for each in spaces] == [True, True]
+    with started(story, data, done.port) as connection:
+        assert connection.execute("show shared_preload_libraries").fetchone() == ("",)
+        for each in spaces:
+            assert not (data / "pg_tblspc" / str(each.number)).is_symlink()
+            assert connection.execute(f"select count(*) from {each.name}").fetchone() == (1000,)
+            connection.execute(f"insert into {each.name} select generate_series(1, 5000)")
+        live_in(connection)
+    assert state(story, spaces) == before

@@ -272,7 +272,7 @@ def test_a_cluster_in_another_one_s_place_has_a_wal_of_its_own_and_the_old_one_s
     site = make_site(source_url)
     try:
         done = drained(site, LATER)
-        state = wal_state(site)
+        state, untrue = wal_state(site), said(site, untrue_only=True)
     finally:
         with psycopg.connect(endpoints.source, autocommit=True) as connection:
             connection.execute("select pg_drop_replication_slot(%s)", (SLOT,))
@@ -281,4 +281,5 @@ def test_a_cluster_in_another_one_s_place_has_a_wal_of_its_own_and_the_old_one_s
     assert last.name in wal_there(site.bucket, first.point.system_identifier).segments
     assert not isinstance(state, Refused)
     assert state.others == [first.point.system_identifier]
+    assert "there is no base backup of this cluster in S3" in untrue["base backup"]
     assert [name.partition(".")[0] for name in spool.rejected()] == ["0000000100000F0000000000"]

@@ -111,6 +111,20 @@ def test_a_gap_that_was_declared_and_has_a_base_after_it_is_neither_good_nor_bad
     assert f"{after.backup_id} was taken after it" in why
 
 
+def test_what_is_missing_before_the_window_s_first_base_is_no_longer_missed(wal_site, own_server, clock) -> None:
+    write(own_server, 5)
+    drained(wal_site)
+    have = segments(wal_site)
+    with_base(wal_site, clock.now - timedelta(days=9), have[0].start)
+    forget(wal_site, have[2])
+    assert [why.split()[0] for why in said(wal_site, untrue_only=True).values()] == [have[2].name]
+    # That one is a point of its own from now on: the window's seven days begin after this one.
+    with_base(wal_site, clock.now - timedelta(days=7), have[3].start)
+    assert said(wal_site, untrue_only=True) == {}
+    forget(wal_site, have[4])
+    assert [why.split()[0] for why in said(wal_site, untrue_only=True).values()] == [have[4].name]
+
+
 def test_a_base_from_before_the_slot_has_no_wal_after_it(wal_site, own_server, clock) -> None:
     drained(wal_site)
     # As if the slot had begun three segments after the base was whole.

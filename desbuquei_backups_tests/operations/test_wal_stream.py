@@ -2,6 +2,7 @@
 
 import os
 import random
+import resource
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from desbuquei_backups.operations.site import Site
+from desbuquei_backups.operations.wal_bucket import clusters, fetch_segment, listed
 from desbuquei_backups.operations.wal_spool import spool_of
 from desbuquei_backups.operations.wal_stream import Streamer
 from desbuquei_backups_tests.clusters import Cluster
@@ -71,24 +73,63 @@ def streamed(wal_site: Site) -> Iterator[Streamer]:
     thread.join()
 
 
-def test_a_streamer_killed_at_any_moment_loses_and_doubles_nothing(wal_site, own_server) -> None:
+def test_a_streamer_killed_at_any_moment_loses_and_doubles_nothing(wal_site, make_site, own_server, endpoints) -> None:
+    own_server.settings = {"wal_keep_size": "1GB"}  # to compare with
+    own_server.restart()
     drained(wal_site)  # from here on everything must be there
     moments = random.Random(7)  # noqa: S311
-    for _ in range(3):
-        with command(wal_site) as process:
-            assert eventually(lambda: streaming(own_server))
-            write(own_server, 3)
-            threading.Event().wait(moments.random() / 2)
-            process.send_signal(signal.SIGKILL)
-        # pg_receivewal does not outlive it: the slot is free for the next one.
-        assert eventually(lambda: not streaming(own_server))
-    last = position(own_server)
-    with command(wal_site) as process:
-        assert eventually(archived_before(wal_site, last))
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 0
+    with FaultyStore(endpoints.aws["AWS_ENDPOINT_URL_S3"]) as store:
+        site = make_site(own_server.url, aws={"AWS_ENDPOINT_URL_S3": store.url})
+        for round_ in range(4):
+            with command(site) as process:
+                assert eventually(lambda: streaming(own_server))
+                if round_ == 3:
+                    # When S3 has a segment, and it was not removed here yet.
+                    store.after(lambda method, path: method == "PUT" and ".zst" in path, process.kill)
+                write(own_server, 3)
+                if round_ == 3:
+                    assert process.wait(30) == -signal.SIGKILL
+                threading.Event().wait(moments.random() / 2)
+                process.send_signal(signal.SIGKILL)
+            # pg_receivewal does not outlive it: the slot is free for the next one.
+            assert eventually(lambda: not streaming(own_server))
+        last = position(own_server)
+        with command(site) as process:
+            assert eventually(archived_before(wal_site, last))
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(30) == 0
     assert missing(there(wal_site)) == []
-    assert spool_of(wal_site).files() == []
+    assert (spool_of(wal_site).files(), spool_of(wal_site).rejected()) == ([], [])
+    (identifier,) = clusters(wal_site.bucket)
+    found = listed(wal_site.bucket, identifier)
+    stored = [key for key in wal_site.bucket.keys(f"wal/{identifier}/") if ".zst" in key]
+    assert len(stored) == len(found.files)
+    for name in there(wal_site).segments:
+        assert b"".join(fetch_segment(wal_site.bucket, found, name, None)) == segment_of(own_server, name)
+
+
+def segment_of(cluster: Cluster, name: str) -> bytes:
+    return (cluster.data / "pg_wal" / name).read_bytes()
+
+
+def test_a_full_disk_is_waited_out_and_nothing_is_lost(wal_site, own_server, caplog) -> None:
+    drained(wal_site)
+    write(own_server, 2)
+    last = position(own_server)
+    streamer = Streamer(wal_site, tick_seconds=0.05)
+    thread = threading.Thread(target=streamer.run)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, hard))
+    try:
+        thread.start()
+        assert eventually(lambda: "the disk is full, WAL cannot be received" in caplog.text)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        assert eventually(archived_before(wal_site, last))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        streamer.stop.set()
+        thread.join()
+    assert missing(there(wal_site)) == []
 
 
 def test_while_it_streams_the_hourly_run_waits_for_it(wal_site, own_server, streamed) -> None:
