@@ -1,6 +1,6 @@
 """What fills an incremental slot where the server gives WAL: a point, all WAL up to it, what changed since a base.
 
-Where there is no base backup that leads to the point, or WAL was lost since, a full one is taken instead.
+Where no base backup of the last days leads to the point, or WAL was lost since, a full one is taken instead.
 """
 
 import logging
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
-from desbuquei_backups.core.errors import IntegrityError, StoreUnreachable, ToolError
+from desbuquei_backups.core.errors import DiskError, IntegrityError, StoreUnreachable, ToolError
 from desbuquei_backups.core.manifest import BaseFacts, FileFacts, Manifest, Role, ServerFacts
 from desbuquei_backups.core.slots import Slot
 from desbuquei_backups.core.wal import parse_lsn
@@ -86,8 +86,11 @@ class _Taking:
             yield connection
 
     def _parent(self, cluster: Cluster) -> Manifest | None:
+        """The base backup to go by; one from before the window of any second would keep ever more WAL."""
+        oldest = self.site.now() - self.site.policy.pitr_window
         try:
-            return newest_base(self.site, cluster)
+            found = newest_base(self.site, cluster)
+            return found if found is not None and found.slot >= oldest else None
         except StoreUnreachable as error:
             self.warnings.append(f"no base backup is on disk, and S3 does not answer: {error.what}")
             return None
@@ -109,7 +112,7 @@ class _Taking:
                 base, self.files = write_base(
                     self.site, self.slot, connection, cluster.programs, spaces, against=against
                 )
-            except ToolError as error:
+            except (ToolError, DiskError) as error:  # the WAL is worth having by itself
                 self.warnings.append(f"no increment against {parent.backup_id}: {error.what}")
                 _LOG.warning("%s", self.warnings[-1])
                 return None

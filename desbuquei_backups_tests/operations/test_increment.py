@@ -114,6 +114,9 @@ def test_without_a_base_backup_that_leads_there_a_full_one_is_taken(wal_site, ow
     assert first.file(Role.BASE).name == f"{hour(1).backup_id}.base.tar.zst"
     second = taken(wal_site, clock, hour(2))
     assert second.parent == first.backup_id
+    # One from before the window of any second would keep ever more WAL.
+    assert taken(wal_site, clock, hour(2 + 8 * 24)).parent is None
+    wal_site.bucket.delete(f"hourly/{hour(2 + 8 * 24).backup_id}.manifest.json")
     assert [base.backup_id for base in bases_there(wal_site, str(first.server.system_identifier))] == [first.backup_id]
 
 
