@@ -16,7 +16,7 @@ _CHUNK = 1024 * 1024
 # An instant is worded by the session's time zone, in a partition's bounds say: the same on every server.
 _WORDING = {"PGTZ": "UTC", "PGDATESTYLE": "ISO, YMD"}
 _NAME, _OURS = "PGAPPNAME", "desbuquei_backups"  # how the server lists us, unless the URL has another name
-_LOST = ("server closed the connection", "connection to server", "terminating connection")
+LOST = ("server closed the connection", "connection to server", "terminating connection")
 # The entries that make up `<id>.database.sql.gz`: what a plain dump without --create leaves out.
 _OF_THE_DATABASE = ("DATABASE", "DATABASE PROPERTIES")
 
@@ -157,7 +157,7 @@ def run(
         said.finish()
     if process.returncode:
         text = said.text() or _ending(process.returncode)
-        kind = SourceUnreachable if any(words in text for words in _LOST) else ToolFailed
+        kind = SourceUnreachable if any(words in text for words in LOST) else ToolFailed
         raise kind(
             f"{name} {programs.version} failed on {described(parameters)}: {text}",
             remedy="mend what it names, then run again; no file was left under a final name",

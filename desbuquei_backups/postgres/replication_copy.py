@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 import psycopg
 
-from desbuquei_backups.core.errors import ToolFailed
+from desbuquei_backups.core.errors import BackupError, SourceUnreachable, ToolFailed
 from desbuquei_backups.postgres.connection import connect, explained
+from desbuquei_backups.postgres.logical import LOST
 
 OLDEST = 15  # the server's major version
 _CHUNK = 1024 * 1024
@@ -133,7 +134,8 @@ class _Messages:
                     raise _failed(answer.error_message)
 
 
-def _failed(said: bytes) -> ToolFailed:
-    return ToolFailed(
-        f"the server made no base backup: {' '.join(said.decode(errors='replace').split())}", remedy=_REMEDY
-    )
+def _failed(said: bytes) -> BackupError:
+    text = " ".join(said.decode(errors="replace").split())
+    if any(words in text for words in LOST):
+        return SourceUnreachable(f"{_DOING}: {text}", remedy=_REMEDY)
+    return ToolFailed(f"the server made no base backup: {text}", remedy=_REMEDY)

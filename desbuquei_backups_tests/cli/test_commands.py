@@ -331,6 +331,7 @@ def test_restore_of_what_is_frozen_is_refused_with_what_to_do(run, quarterly, ta
     assert here.returncode == 0, here.stdout + here.stderr
 
 
+@pytest.mark.usefixtures("no_wal")
 def test_status_answers_in_its_first_line_for_all_tiers(run, site, source, clock, tmp_path):
     now = datetime.now(UTC)
     hour = now.replace(minute=0, second=0, microsecond=0) - timedelta(hours=2)

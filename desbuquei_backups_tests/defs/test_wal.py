@@ -1,19 +1,16 @@
 """The job that looks at the WAL every quarter of an hour, whether backups run or not."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import dagster as dg
-import psycopg
 import pytest
 
 from desbuquei_backups.core.slots import Slot
 from desbuquei_backups.operations.settings import DATABASE_URL, SECOND_S3_URL, from_environment
 from desbuquei_backups.operations.site import Site
 from desbuquei_backups.operations.wal_drain import Drained, drain
-from desbuquei_backups.postgres.wal import slot_name
-from desbuquei_backups_tests.conftest import Endpoints
 from desbuquei_backups_tests.defs.conftest import _QUIET, Run
 from desbuquei_backups_tests.fakes import free_port
 
@@ -44,14 +41,6 @@ def test_where_the_server_gives_no_wal_the_checks_do_not_apply(looked, environme
         assert "not applicable: replication is refused" in each.description
 
 
-@pytest.fixture
-def _no_slot_is_left(endpoints: Endpoints) -> Iterator[None]:
-    yield
-    with psycopg.connect(endpoints.source, autocommit=True) as connection:
-        connection.execute("select pg_drop_replication_slot(%s)", (slot_name("desbuquei"),))
-
-
-@pytest.mark.usefixtures("_no_slot_is_left")
 def test_an_hour_of_wal_is_green_and_says_how_to_recover_to_it(run: Run, instance, folder) -> None:
     slot = Slot("hourly", datetime.now(UTC).replace(minute=0, second=0, microsecond=0))
     done = run(slot)
@@ -71,7 +60,6 @@ def test_an_hour_of_wal_is_green_and_says_how_to_recover_to_it(run: Run, instanc
     assert made["s3_archive"]["dump"].endswith(f"{slot.backup_id}.point.json.gz")
 
 
-@pytest.mark.usefixtures("_no_slot_is_left")
 def test_wal_without_a_base_backup_is_no_way_back(looked, slot: Slot) -> None:
     assert isinstance(drain(Site(from_environment(os.environ)), slot.backup_id), Drained)
     found = looked()

@@ -74,6 +74,8 @@ def test_after_a_crash_and_a_failover_it_is_recovered_over_both_timelines_or_to_
 
 def test_a_slot_that_was_made_after_the_base_backup_promises_nothing_after_it(wal_site, own_server: Cluster) -> None:
     manifest = taken(wal_site, SLOT)
+    with own_server.connect() as connection:
+        connection.execute("select pg_drop_replication_slot(slot_name) from pg_replication_slots")
     remove_wal(own_server)
     point = drained(wal_site).point
     first = min(Segment.of_name(name) for name in there(wal_site).segments)

@@ -41,7 +41,7 @@ def test_every_tablespace_the_data_directory_and_the_manifest_come_whole(sample_
         if part.is_manifest:
             (tmp_path / part.name).write_bytes(b"".join(chunks))
         else:
-            unpack(chunks, tmp_path / f"pg_tblspc/{part.oid}" if part.oid else tmp_path)
+            unpack(chunks, tmp_path / f"pg_tblspc/{part.oid}" if part.oid else tmp_path, name="a part")
     assert sorted(oid for oid in found if oid) == spaces
     assert {found[oid].location for oid in spaces} == {f"pg_tblspc/{oid}" for oid in spaces}
     assert f"LABEL: {LABEL}\n" in (tmp_path / "backup_label").read_text()
