@@ -17,7 +17,7 @@ from desbuquei_backups.defs.resources import Backups
 from desbuquei_backups.defs.retention import DUE as RETENTION_DUE
 from desbuquei_backups.defs.retention import retention
 from desbuquei_backups.defs.wal import DUE as WAL_DUE
-from desbuquei_backups.defs.wal import wal, wal_checks
+from desbuquei_backups.defs.wal import second_wal, wal, wal_checks
 from desbuquei_backups.operations.protection import protected_since
 from desbuquei_backups.operations.settings import from_environment
 
@@ -70,7 +70,7 @@ def build(
         schedules.append(
             dg.ScheduleDefinition(job=job, cron_schedule=due, execution_timezone="UTC", default_status=status)
         )
-    looking = wal_checks(policy)
+    looking = wal_checks(policy, second_place=second_place)
     watching = dg.define_asset_job(
         job_name(policy.database, "wal"),
         selection=dg.AssetSelection.checks(looking),
@@ -96,6 +96,7 @@ def build(
             retention(policy, retry_delay=retry_delay),
             evidence_anchor(policy, retry_delay=retry_delay),
             wal(policy.database),
+            *([second_wal(policy.database)] if second_place else []),
             recovery_drill(policy),
         ],
         asset_checks=[looking],

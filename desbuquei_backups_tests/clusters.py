@@ -15,11 +15,11 @@ _SETTINGS = {
     "unix_socket_directories": "",
     "fsync": "off",
     "wal_level": "replica",
-    "summarize_wal": "on",
     "max_wal_size": "1GB",
     "autovacuum": "off",
     "shared_buffers": "16MB",
 }
+_SINCE_17 = {"summarize_wal": "on"}
 
 
 @dataclass
@@ -37,11 +37,15 @@ class Cluster:
         return self.folder / self.name
 
     @property
+    def major(self) -> int:
+        return int((self.data / "PG_VERSION").read_text())
+
+    @property
     def url(self) -> str:
         return f"postgresql://postgres@127.0.0.1:{self.port}/postgres?sslmode=disable"
 
     def make(self) -> "Cluster":
-        self._run("initdb", "-D", str(self.data), "-U", "postgres", "-A", "trust", "--no-sync", "-N", "-E", "UTF8")
+        self._run("initdb", "-D", str(self.data), "-U", "postgres", "-A", "trust", "-k", "-N", "-E", "UTF8")
         return self
 
     def copy(self, name: str) -> "Cluster":
@@ -56,7 +60,8 @@ class Cluster:
                 probe.bind(("127.0.0.1", 0))
                 self.port = probe.getsockname()[1]
         # The last of two holds: a copied cluster's own settings come first.
-        lines = "".join(f"{name} = '{value}'\n" for name, value in {**_SETTINGS, **self.settings}.items())
+        own = {**_SETTINGS, **(_SINCE_17 if self.major >= 17 else {}), **self.settings}
+        lines = "".join(f"{name} = '{value}'\n" for name, value in own.items())
         conf = self.data / "postgresql.conf"
         conf.write_text(conf.read_text() + lines + f"port = {self.port}\n")
         self._run("pg_ctl", "-D", str(self.data), "-l", f"{self.data}.log", "-w", "-t", "60", "start")

@@ -119,6 +119,8 @@ def _database(server: str, name: str, template: str = "template0") -> Iterator[s
             yield with_database(server, name)
         finally:
             connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+            # A base backup's slot is the server's: the next test's WAL is another story.
+            connection.execute("select pg_drop_replication_slot(slot_name) from pg_replication_slots where not active")
 
 
 @pytest.fixture

@@ -40,7 +40,7 @@ def command(*, dry_run: bool, second: bool, everything: bool, as_json: bool) -> 
     with open_site(bars=not dry_run) as opened:
         site = opened.at_second_place if second else opened
         done = [Pruned(each) for each in plan(site)] if dry_run else prune(site)
-        wal = wal_lines(site, dry_run=dry_run) if not second else []
+        wal = wal_lines(site, dry_run=dry_run)
     if as_json:
         rows = (_document(each, dry_run=dry_run) for each in done)
         stream_json({"dry_run": dry_run, "wal": wal}, "backups", rows)

@@ -28,10 +28,11 @@ def recovery_options(*, default_target: str | None) -> Callable[[_F], _F]:
         click.option(
             "--from",
             "place",
-            type=click.Choice(["s3", "disk"]),
+            type=click.Choice(["s3", "second", "disk"]),
             default="s3",
             show_default=True,
-            help="s3 needs nothing but the bucket and credentials; disk takes base backup and WAL from the folder.",
+            help="s3 needs nothing but the bucket and credentials, second those of the second place; disk takes base "
+            "backup and WAL from the folder.",
         ),
         click.option(
             "--timeline",

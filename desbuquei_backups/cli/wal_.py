@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from desbuquei_backups.cli.output import json_option, print_json
+from desbuquei_backups.cli.output import console, json_option, print_json
 
 if TYPE_CHECKING:
+    from desbuquei_backups.operations.second_wal import CaughtUp
     from desbuquei_backups.operations.wal_drain import Drained
 
 
@@ -52,21 +53,26 @@ def drain(*, name: str | None, as_json: bool) -> int:
 
     A named restore point, a commit after it, the end of the segment; then what the slot kept is received and archived.
     While `desbuquei wal stream` runs, it is waited for. Exit status 1 if anything of the spool could not be stored.
+    Then the second place, if there is one, gets what it lacks; what is in its way is said, and made up later.
     """
     from desbuquei_backups.cli.site import open_site
     from desbuquei_backups.cli.wal_status import not_applicable
+    from desbuquei_backups.operations.second_wal import catch_up
     from desbuquei_backups.operations.wal_drain import drain as do
     from desbuquei_backups.operations.wal_drain import point_name
     from desbuquei_backups.operations.wal_slot import Refused
 
     with open_site() as site:
         done = do(site, name or point_name(site))
+        second = catch_up(site) if site.second is not None else None
     if isinstance(done, Refused):
         return not_applicable(done, as_json=as_json)
     if as_json:
-        print_json({"applicable": True, **_document(done)})
+        print_json({"applicable": True, **_document(done), "second_place": second and _document_of_second(second)})
     else:
         _print(done)
+        for line in [second.said(), *(fault.what for fault in second.faults)] if second is not None else []:
+            console().print(f"  second place: {line}", soft_wrap=True, markup=False)
     return int(bool(done.archived.faults))
 
 
@@ -129,11 +135,19 @@ def _document(done: "Drained") -> dict[str, Any]:
     }
 
 
+def _document_of_second(done: "CaughtUp") -> dict[str, Any]:
+    return {
+        "copied": sorted(done.copied),
+        "faults": [error.what for error in done.faults],
+        "trouble": done.trouble.what if done.trouble is not None else None,
+        "seconds": round(done.seconds, 3),
+    }
+
+
 def _print(done: "Drained") -> None:
     from rich.markup import escape
 
     from desbuquei_backups.cli import shown
-    from desbuquei_backups.cli.output import console
 
     out, stored = console(), done.archived
     out.print(f"[bold]{done.point.name}[/] at {done.point.lsn}, {done.point.at:%Y-%m-%d %H:%M:%S} UTC", soft_wrap=True)

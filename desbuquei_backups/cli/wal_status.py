@@ -6,6 +6,7 @@ from desbuquei_backups.cli import shown as written
 from desbuquei_backups.cli.output import console, print_json
 from desbuquei_backups.core.comparison import Finding, Verdict
 from desbuquei_backups.core.wal import show_lsn
+from desbuquei_backups.operations.second_wal_status import SecondWal, second_continuity, second_wal
 from desbuquei_backups.operations.site import Site
 from desbuquei_backups.operations.wal_findings import continuity, recovery_point
 from desbuquei_backups.operations.wal_slot import Refused
@@ -19,11 +20,13 @@ def shown(site: Site, *, as_json: bool) -> int:
     state = wal_state(site)
     if isinstance(state, Refused):
         return not_applicable(state, as_json=as_json)
-    findings = [*continuity(state), recovery_point(state, site.policy.recovery_point_objective)]
+    objective, second = site.policy.recovery_point_objective, second_wal(site, state)
+    findings = [*continuity(state), recovery_point(state, objective)]
+    findings += second_continuity(second, objective) if second is not None else []
     if as_json:
-        print_json(_document(state, findings))
+        print_json(_document(state, second, findings))
     else:
-        _print(state, findings)
+        _print(state, second, findings)
     return int(any(each.verdict is Verdict.DIFFERS for each in findings))
 
 
@@ -36,7 +39,7 @@ def not_applicable(refused: Refused, *, as_json: bool) -> int:
     return 0
 
 
-def _print(state: WalState, findings: list[Finding]) -> None:
+def _print(state: WalState, second: SecondWal | None, findings: list[Finding]) -> None:
     from rich.markup import escape
 
     out, slot, server, newest = console(), state.slot, state.server, state.newest
@@ -50,6 +53,7 @@ def _print(state: WalState, findings: list[Finding]) -> None:
         "spool": f"{state.waiting:,} files wait, {written.size(state.waiting_bytes)}",
         "S3": f"{state.segments:,} segments, the newest {newest.name if newest else '-'}",
         "current at": f"{state.newest_at:%Y-%m-%d %H:%M:%S} UTC" if state.newest_at else "-",
+        **({"second": second.uri} if second is not None else {}),
     }
     for name, text in lines.items():
         out.print(f"{name:<11} {escape(text)}", soft_wrap=True)
@@ -59,7 +63,7 @@ def _print(state: WalState, findings: list[Finding]) -> None:
             out.print(f"  {escape(each.why)}", soft_wrap=True)
 
 
-def _document(state: WalState, findings: list[Finding]) -> dict[str, Any]:
+def _document(state: WalState, second: SecondWal | None, findings: list[Finding]) -> dict[str, Any]:
     slot, server = state.slot, state.server
     return {
         "applicable": True,
@@ -85,6 +89,17 @@ def _document(state: WalState, findings: list[Finding]) -> dict[str, Any]:
         "base": state.base.backup_id if state.base else None,
         "gaps": [each.said() for each in state.gaps],
         "declared_gaps": [each.model_dump(mode="json") for each in state.declared],
+        "second_place": None
+        if second is None
+        else {
+            "uri": second.uri,
+            "base": second.base.backup_id if second.base else None,
+            "reached": second.reached.name if second.reached else None,
+            "lacking": second.lacking,
+            "behind_seconds": second.behind.total_seconds() if second.behind is not None else None,
+            "gaps": [each.said() for each in second.gaps],
+            "trouble": second.trouble,
+        },
         "findings": [
             {"subject": each.subject, "verdict": each.verdict.value, "found": each.restored, "why": each.why}
             for each in findings

@@ -27,10 +27,14 @@ _ORDER = {Verdict.DIFFERS: 0, Verdict.UNCOMPARED: 1, Verdict.MATCHES: 2}
 
 
 def check_result(
-    judgement: Judgement, *, worst: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR
+    judgement: Judgement,
+    *,
+    worst: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR,
+    asset: dg.AssetKey | None = None,
 ) -> dg.AssetCheckResult:
     """Green if all matches; `worst` if something does not; a warning where something could not be compared."""
     return dg.AssetCheckResult(
+        asset_key=asset,
         check_name=judgement.check,
         passed=judgement.verdict is Verdict.MATCHES,
         severity=worst if judgement.verdict is Verdict.DIFFERS else dg.AssetCheckSeverity.WARN,
@@ -63,9 +67,10 @@ def failed_check(name: str, why: str, asset: dg.AssetKey | None = None) -> dg.As
     )
 
 
-def skipped_check(name: str, why: str) -> dg.AssetCheckResult:
+def skipped_check(name: str, why: str, asset: dg.AssetKey | None = None) -> dg.AssetCheckResult:
     """A check of a slot that was left empty on purpose: there is nothing to judge."""
     return dg.AssetCheckResult(
+        asset_key=asset,
         check_name=name,
         passed=False,
         severity=dg.AssetCheckSeverity.WARN,

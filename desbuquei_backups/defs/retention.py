@@ -65,6 +65,8 @@ def _pruned(site: Site) -> dg.MaterializeResult[Any]:
         found += [replace(each, subject=f"second place: {each.subject}") for each in honoured(site.second, there)]
         done = [*done, *there]
     wal = wal_lines(site, dry_run=False)
+    if site.second is not None:
+        wal += [f"second place: {line}" for line in wal_lines(site.second, dry_run=False)]
     return dg.MaterializeResult(
         metadata={**retention_metadata(done), "WAL": "; ".join(wal) or "none"},
         check_results=[check_result(checks.retention_is_honoured(found))],

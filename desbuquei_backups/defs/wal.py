@@ -4,6 +4,7 @@ They are not part of any backup: they must go on when backups have stopped.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import dagster as dg
 
@@ -14,8 +15,10 @@ from desbuquei_backups.defs.rendering import check_result, skipped_check
 from desbuquei_backups.defs.resources import Backups
 from desbuquei_backups.defs.steps import failure
 from desbuquei_backups.defs.wal_judged import judged
+from desbuquei_backups.operations.second_wal_status import second_continuity
+from desbuquei_backups.operations.second_wal_status import second_wal as look_at_second
 from desbuquei_backups.operations.wal_slot import Refused
-from desbuquei_backups.operations.wal_state import wal_state
+from desbuquei_backups.operations.wal_state import WalState, wal_state
 from desbuquei_backups.validation import checks
 
 DUE = "*/15 * * * *"
@@ -34,24 +37,47 @@ def wal(database: str) -> dg.AssetSpec:
     )
 
 
-def wal_checks(policy: Policy) -> dg.AssetChecksDefinition:
-    """Whether any second can be recovered to, as far as looking at server, spool and S3 tells."""
-    asset = [policy.database, "wal"]
+def second_wal(database: str) -> dg.AssetSpec:
+    """The same in the second place, which follows the first."""
+    return dg.AssetSpec(
+        [database, "second_wal"],
+        group_name="wal",
+        kinds={"s3"},
+        owners=OWNERS,
+        deps=[[database, "wal"]],
+        description=(
+            "The write-ahead log in the second place, from the base backups there on. What holds it up is made up "
+            "later, and holds up nothing in the first place."
+        ),
+    )
+
+
+def wal_checks(policy: Policy, *, second_place: bool = False) -> dg.AssetChecksDefinition:
+    """Whether any second can be recovered to, as far as looking at server, spool and S3 tells; from each place."""
+    asset = dg.AssetKey([policy.database, "wal"])
+    second = dg.AssetKey([policy.database, "second_wal"])
+    looked_at = [(name, asset) for name in CHECKS] + [(checks.WAL_IS_CONTINUOUS, second)] * second_place
 
     @dg.multi_asset_check(
         name="wal_checks",
-        specs=[dg.AssetCheckSpec(name, asset=asset, description=checks.DESCRIPTIONS[name]) for name in CHECKS],
+        specs=[dg.AssetCheckSpec(name, asset=key, description=checks.DESCRIPTIONS[name]) for name, key in looked_at],
     )
     def wal_checks(context: dg.AssetCheckExecutionContext, backups: Backups) -> Iterator[dg.AssetCheckResult]:
         try:
             with backups.site(context.log) as site:
                 state = wal_state(site)
+                there = look_at_second(site, state) if isinstance(state, WalState) else None
         except BackupError as error:
             raise failure(error) from None
         if isinstance(state, Refused):
-            yield from (skipped_check(name, f"not applicable: {state.why}") for name in CHECKS)
+            yield from (skipped_check(name, f"not applicable: {state.why}", key) for name, key in looked_at)
             return
-        for judgement, worst in judged(state, site.policy.recovery_point_objective):
-            yield check_result(judgement, worst=worst)
+        objective = site.policy.recovery_point_objective
+        for judgement, worst in judged(state, objective):
+            yield check_result(judgement, worst=worst, asset=asset)
+        if second_place and there is not None:
+            # The first place has it: a warning, however late it is.
+            late = replace(checks.wal_is_continuous(second_continuity(there, objective)), summary=there.said())
+            yield check_result(late, worst=dg.AssetCheckSeverity.WARN, asset=second)
 
     return wal_checks

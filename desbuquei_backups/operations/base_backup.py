@@ -1,5 +1,6 @@
 """A physical base backup beside a slot's dump: the whole cluster, for a fast recovery and for every second after it."""
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from desbuquei_backups.core.errors import IntegrityError, NotFound
@@ -11,6 +12,7 @@ from desbuquei_backups.operations.opening import refuse_unless_open
 from desbuquei_backups.operations.settings import DATABASE_URL
 from desbuquei_backups.operations.site import Site
 from desbuquei_backups.operations.unpacking import Unpacked, unpacked_and_verified
+from desbuquei_backups.operations.wal_before_base import keeping_wal
 from desbuquei_backups.operations.whereabouts import is_on_disk
 from desbuquei_backups.postgres import connection as pg
 from desbuquei_backups.postgres import physical
@@ -41,8 +43,9 @@ class NotApplicable:
 def take_base_backup(site: Site, slot: Slot) -> BaseTaken | NotApplicable:
     """Take a base backup of the cluster for a slot whose dump is not sealed yet, or verify the one there is.
 
-    Capability is proven first, and nothing is made on the server. Where it is refused, the dump stands alone, and that
-    is said. NotFound if the slot has no dump; SlotError if it is closed; ToolFailed, SourceUnreachable, DiskError.
+    Capability is proven first; a replication slot is made before the base backup begins. Where it is refused, nothing
+    is made on the server, the dump stands alone, and that is said. NotFound if the slot has no dump; SlotError if it is
+    closed; ToolFailed, SourceUnreachable, DiskError.
     """
     folder = site.settings.folder
     with site.locked(slot.backup_id, "base backup"):
@@ -85,6 +88,10 @@ class _Taking:
     draft: Manifest
 
     def take(self) -> BaseTaken | NotApplicable:
+        with ExitStack() as until_whole:
+            return self._take(until_whole)
+
+    def _take(self, until_whole: ExitStack) -> BaseTaken | NotApplicable:
         url = self.site.settings.database_url
         with pg.connect(url, setting=DATABASE_URL) as connection, pg.explained("taking a base backup"):
             pg.pin(connection)
@@ -99,6 +106,7 @@ class _Taking:
                     "could be encrypted",
                 )
             programs = choose(connection.info.server_version // 10000)
+            until_whole.enter_context(keeping_wal(self.site))
             base, files = write_base(self.site, self.slot, connection, programs, may.spaces)
         # Which cluster it is of, the replication protocol tells whoever may copy it.
         server = self.draft.server.model_copy(update={"system_identifier": may.system_identifier})

@@ -50,7 +50,9 @@ class _Writing:
         self, connection: pg.Connection, programs: Programs, spaces: Sequence[physical.Space], against: Path | None
     ) -> BaseFacts:
         begun = time.monotonic()
-        row = connection.execute("select sum(pg_database_size(oid))::bigint from pg_database").fetchone()
+        row = connection.execute(
+            "select sum(pg_database_size(oid))::bigint from pg_database where has_database_privilege(oid, 'connect')"
+        ).fetchone()
         size = row[0] if row and against is None else None
         doing = "the cluster" if against is None else "what has changed"
         self.site.progress.stage(f"copying {doing}", size)

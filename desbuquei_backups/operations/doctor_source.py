@@ -115,7 +115,7 @@ def _replication(url: str, connection: pg.Connection) -> Iterator[Precondition]:
         yield _AREA.not_applicable(
             "replication",
             f"refused, which costs {_LOST}. {error.what}",
-            "if the server is yours: REPLICATION and pg_hba",
+            "if the server is yours: docs/sql/backup_role.sql makes the role, and has the lines for pg_hba.conf",
         )
         return
     with replica:

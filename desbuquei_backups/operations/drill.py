@@ -26,7 +26,8 @@ _SCRATCH = ".drill-"
 
 
 def drill(site: Site, wanted: Wanted) -> DrillRecord:
-    """Recover, look at all of it, and leave nothing behind but the record, in the bucket and in the backup folder.
+    """Recover, look at all of it, and leave nothing behind but the record, in the bucket that was recovered from and in
+    the backup folder.
 
     What is wrong with the copy is in the record's `faults`. Raises what `recover` raises.
     """
@@ -59,7 +60,7 @@ def drill(site: Site, wanted: Wanted) -> DrillRecord:
             faults=findings.faults,
             notes=copy.notes,
         )
-    drill_record.keep(site, record)
+    drill_record.keep(site.at_second_place if wanted.place is Place.SECOND else site, record)
     return record
 
 

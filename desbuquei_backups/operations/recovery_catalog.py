@@ -32,7 +32,10 @@ _LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class BaseCopies:
-    """One cluster's base backups and increments in one place, by id, and the WAL there. `segment_size` is bytes."""
+    """One cluster's base backups and increments in one place, by id, and the WAL there. `segment_size` is bytes.
+
+    `site` is the one at that place: of the second one, its bucket is that of no other.
+    """
 
     site: Site
     place: Place
@@ -47,14 +50,14 @@ class BaseCopies:
 
     def read(self, file: FileFacts, *, progress: Progress = lambda _: None) -> Iterator[bytes]:
         """What is in a file of a base backup; IntegrityError, at the latest at its end; IdentityError; NotFound."""
-        if self.place is Place.S3:
-            return read_archived(self.site.bucket, file, self.site.identity, progress=progress)
-        return _read_disk(self.site, file, progress)
+        if self.place is Place.DISK:
+            return _read_disk(self.site, file, progress)
+        return read_archived(self.site.bucket, file, self.site.identity, progress=progress)
 
     def require_readable(self, manifest: Manifest) -> None:
         """IdentityError if nothing here opens it; Frozen if S3 must thaw it first."""
         refuse_unopenable(self.site, manifest)
-        if self.place is not Place.S3:
+        if self.place is Place.DISK:
             return
         found = self.site.bucket.head(catalog.key_of(manifest.file(Role.BASE).name))
         if found is not None and found.frozen:
@@ -64,8 +67,11 @@ class BaseCopies:
 def base_copies(site: Site, place: Place, system_identifier: str | None = None) -> BaseCopies:
     """All base backups in `place` of the one cluster that has any there.
 
-    NotFound if there is none; ConfigurationError, which names them, if there are several clusters and none is chosen.
+    NotFound if there is none; ConfigurationError, which names them, if there are several clusters and none is chosen,
+    or if there is no second place.
     """
+    if place is Place.SECOND:
+        site = site.at_second_place
     site.progress.stage("looking for base backups")
     manifests = _on_disk(site) if place is Place.DISK else _in_bucket(site)
     clusters = {manifest.server.system_identifier or "" for manifest in manifests}

@@ -11,6 +11,7 @@ from desbuquei_backups.core.manifest import FileFacts, Manifest, manifest_name
 from desbuquei_backups.core.slots import Slot
 from desbuquei_backups.core.tiers import StorageClass
 from desbuquei_backups.operations.archive import Archived, ArchivedFile
+from desbuquei_backups.operations.second_wal import make_up
 from desbuquei_backups.operations.site import Site, naming
 from desbuquei_backups.operations.storing import class_of, lock_of, tags_of
 from desbuquei_backups.operations.whereabouts import source_key
@@ -28,28 +29,35 @@ def archive_in_second_place(site: Site, slot: Slot) -> Archived:
 
     Each file comes from wherever it is nearest: a copy in the second place that it is a copy of, the backup folder, the
     first place within the store, or the first place by way of this machine. The records are not changed: what they say
-    is of the first place.
+    is of the first place. WAL is made up for, too: see `make_up`.
 
     ConfigurationError if there is no second place; NotFound if the backup is not archived in the first; Frozen if no
     copy can be read; IntegrityError, StoreError.
     """
+    with naming(slot.backup_id):
+        with _one_at_a_time(site, slot):
+            archived = _archived(site, slot)
+        make_up(site)
+    return archived
+
+
+def _archived(site: Site, slot: Slot) -> Archived:
     second = site.at_second_place
-    with naming(slot.backup_id), _one_at_a_time(site, slot):
-        manifest = catalog.in_bucket(site.bucket, slot.tier, slot.backup_id)
-        if manifest is None:
-            raise NotFound(
-                "it is not archived in the first place",
-                remedy=f"desbuquei backup {slot.tier} --slot {slot.key} finishes what is missing",
-            )
-        if manifest.same_as is not None:
-            named = catalog.in_bucket(site.bucket, Slot.of_id(manifest.same_as).tier, manifest.same_as)
-            if named is not None:
-                _store(site, second, named)
-        reused = _store(site, second, manifest)
-        files = [
-            ArchivedFile(file, class_of(second, file), second.bucket.head(key_of(file.name))) for file in manifest.files
-        ]
-        return Archived(manifest, files, reused)
+    manifest = catalog.in_bucket(site.bucket, slot.tier, slot.backup_id)
+    if manifest is None:
+        raise NotFound(
+            "it is not archived in the first place",
+            remedy=f"desbuquei backup {slot.tier} --slot {slot.key} finishes what is missing",
+        )
+    if manifest.same_as is not None:
+        named = catalog.in_bucket(site.bucket, Slot.of_id(manifest.same_as).tier, manifest.same_as)
+        if named is not None:
+            _store(site, second, named)
+    reused = _store(site, second, manifest)
+    files = [
+        ArchivedFile(file, class_of(second, file), second.bucket.head(key_of(file.name))) for file in manifest.files
+    ]
+    return Archived(manifest, files, reused)
 
 
 def behind(site: Site, slots: list[Slot]) -> list[Slot]:

@@ -25,7 +25,7 @@ _SPARE = 1.1  # of the cluster's size, that must be free to unpack it
 
 @dataclass(frozen=True, slots=True)
 class Unpacked:
-    """What pg_verifybackup showed: `faults`, none if it is whole; `unread`: why it could not be unpacked here."""
+    """What pg_verifybackup showed: `faults`, none if it is whole; `unread`: why not all of it could be read here."""
 
     version: str
     faults: Sequence[str] = ()
@@ -35,7 +35,8 @@ class Unpacked:
 def unpacked_and_verified(site: Site, manifest: Manifest) -> Unpacked:
     """Unpack the base backup on disk beside itself, let pg_verifybackup compare every file, and remove it again.
 
-    Where it is encrypted and nothing here opens it, or the disk has no room for it, that is said instead.
+    Where it is encrypted and nothing here opens it, the disk has no room for it, or the programs are of a newer version
+    than the server, that is said instead.
     """
     assert manifest.base is not None
     programs = choose(manifest.server.major)
@@ -62,9 +63,17 @@ def unpacked_and_verified(site: Site, manifest: Manifest) -> Unpacked:
             if len(tars) > 1:
                 own = manifest.file(Role.BASE_MANIFEST)
                 write_manifest(read_inside(read_file(folder / own.name), own, site.identity), place)
-            return Unpacked(programs.version, physical.verify(programs, place))
+            newer = programs.major > manifest.server.major
+            faults = physical.verify(programs, place, newer=newer)
     except IntegrityError as error:
         return Unpacked(programs.version, [error.what])
+    if faults or not newer:
+        return Unpacked(programs.version, faults)
+    return Unpacked(
+        programs.version,
+        unread=f"every file is whole but for {physical.CONTROL} and the WAL, which pg_verifybackup {programs.version} "
+        f"cannot read: install postgresql-client-{manifest.server.major}",
+    )
 
 
 def tars_of(manifest: Manifest) -> list[tuple[FileFacts, str]]:

@@ -6,10 +6,11 @@ from desbuquei_backups.core.errors import IntegrityError
 from desbuquei_backups.core.manifest import Manifest, Role
 from desbuquei_backups.core.recovery import Base
 from desbuquei_backups.core.slots import Slot
+from desbuquei_backups.core.tiers import Takes
 from desbuquei_backups.core.wal import parse_lsn
-from desbuquei_backups.operations.pruning import look
 from desbuquei_backups.operations.site import Site
 from desbuquei_backups.storage import catalog
+from desbuquei_backups.storage.archives import archives
 
 _AT_ONCE = 8
 
@@ -22,7 +23,8 @@ def bases_there(site: Site, system_identifier: str) -> list[Base]:
 
 def full_bases(site: Site, system_identifier: str) -> list[Manifest]:
     """The archived backups that have a full base backup of that cluster. StoreError if the bucket cannot be asked."""
-    slots = [slot for slot, archive in look(site).sealed.items() if archive.base]
+    tiers = [name for name, tier in site.policy.tiers.items() if tier.base_backup or tier.takes is Takes.INCREMENTAL]
+    slots = [each.slot for each in archives(site.bucket, tiers) if each.sealed and each.base and each.slot is not None]
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         found = pool.map(lambda slot: _manifest(site, slot), slots)
     return [each for each in found if each is not None and each.server.system_identifier == system_identifier]

@@ -51,17 +51,29 @@ def gap_key(gap: DeclaredGap) -> str:
 
 @dataclass(slots=True)
 class Listed:
-    """The names of one cluster's WAL in the bucket, each with its object's suffix; and of what stands beside it."""
+    """The names of one cluster's WAL in the bucket, each with its object's suffix; and of what stands beside it.
+
+    `sizes`: of the objects, in bytes.
+    """
 
     system_identifier: str
     files: dict[str, str] = field(default_factory=dict)
+    sizes: dict[str, int] = field(default_factory=dict)
     points: list[str] = field(default_factory=list)
+    gaps: list[str] = field(default_factory=list)
 
     def key(self, name: str) -> str:
         """The key of the file of that name; NotFound if there is none."""
         if name not in self.files:
             raise NotFound(f"there is no {name} in S3", remedy="`desbuquei wal status` names the gaps")
         return f"{folder_of(self.system_identifier)}{name}{self.files[name]}"
+
+    @property
+    def documents(self) -> list[str]:
+        """The keys of the recovery points, and of the gaps that were declared."""
+        folder = folder_of(self.system_identifier)
+        points = [f"{folder}{_POINTS}{name}{_JSON}" for name in self.points]
+        return points + [f"{folder}{_GAPS}{name}{_JSON}" for name in self.gaps]
 
     def of_kind(self, kind: WalKind) -> list[str]:
         return sorted(name for name in self.files if kind_of(name) is kind)
@@ -71,14 +83,16 @@ def listed(bucket: Bucket, system_identifier: str, *, after: str = "") -> Listed
     """One listing; `after`: only what comes after that name."""
     found = Listed(system_identifier)
     folder = folder_of(system_identifier)
-    for key in bucket.keys(folder, after=after):
-        name = key.removeprefix(folder)
+    for entry in bucket.entries(folder, after=after):
+        name = entry.key.removeprefix(folder)
         if name.startswith(_POINTS):
             found.points.append(name.removeprefix(_POINTS).removesuffix(_JSON))
-        elif not name.startswith(_GAPS):
+        elif name.startswith(_GAPS):
+            found.gaps.append(name.removeprefix(_GAPS).removesuffix(_JSON))
+        else:
             base, dot, rest = name.partition(SUFFIX)
             if dot and kind_of(base) is not None and rest in ("", age.SUFFIX):
-                found.files[base] = SUFFIX + rest
+                found.files[base], found.sizes[base] = SUFFIX + rest, entry.size
     return found
 
 
@@ -124,6 +138,13 @@ def read_wal(
             points.append(Point(segment.timeline, segment.end, at))
     points.sort(key=lambda point: (point.position, point.at))
     return Wal(frozenset(segments), Histories(histories), points, size)
+
+
+def segment_size(bucket: Bucket, there: Listed) -> int:
+    """Bytes of each segment of that cluster, by the newest one."""
+    newest = there.of_kind(WalKind.SEGMENT)[-1:]
+    found = bucket.head(there.key(newest[0])) if newest else None
+    return (_size_of(found) if found is not None else None) or DEFAULT_SEGMENT_SIZE
 
 
 def current_at_of(stored: StoredObject) -> datetime | None:

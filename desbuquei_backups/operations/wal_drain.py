@@ -16,14 +16,15 @@ from desbuquei_backups.operations.site import Site
 from desbuquei_backups.operations.wal_archive import Archived, archive_spool
 from desbuquei_backups.operations.wal_points import in_s3, keep_point, make_point, point_is_archived, point_of
 from desbuquei_backups.operations.wal_slot import (
+    RECEIVE_SECONDS,
     Cluster,
     Refused,
+    bring_skipped,
     cluster_of,
     declare_gap,
     ensure_slot,
     last_received,
     note_loss,
-    skipped,
 )
 from desbuquei_backups.operations.wal_spool import Spool, spool_of
 from desbuquei_backups.postgres import connection as pg
@@ -32,7 +33,6 @@ from desbuquei_backups.postgres.receiving import WalGone, receive
 
 _LOG = logging.getLogger(__name__)
 RECEIVING = "wal-receiving"
-_RECEIVE_SECONDS = 3600.0
 _STREAMER_SECONDS = 300.0
 _LOOK_SECONDS = 0.5
 
@@ -220,11 +220,11 @@ def _receive(
 
     def once() -> None:
         with _archiving(site, archived):
-            receive(cluster.programs, parameters, spool.streamed, slot.name, until=until.end, seconds=_RECEIVE_SECONDS)
+            receive(cluster.programs, parameters, spool.streamed, slot.name, until=until.end, seconds=RECEIVE_SECONDS)
 
+    bring_skipped(site, spool, cluster, slot, last)
     try:
-        with spool.after(skipped(spool, slot, cluster, last)):
-            once()
+        once()
     except WalGone as error:
         note_loss(site, connection, cluster, last, error)
         once()

@@ -47,13 +47,16 @@ def _gaps(state: WalState) -> list[Finding]:
     found = (
         [] if state.gaps else [Finding(subject, _CONTINUOUS, _CONTINUOUS, Verdict.MATCHES, f"to {state.newest.name}")]
     )
-    for gap in state.gaps:
-        declared = next((each for each in state.declared if _covers(each, gap)), None)
-        found.append(_gap(gap, declared, state.bases))
+    found += gap_findings(state.gaps, state.declared, state.bases)
     if state.base is None:
         why = "there is no base backup of this cluster in S3: its WAL recovers nothing yet"
         found.append(Finding("base backup", _THERE, None, Verdict.DIFFERS, why))
     return found
+
+
+def gap_findings(gaps: Sequence[Gap], declared: Sequence[DeclaredGap], bases: Sequence[Base]) -> list[Finding]:
+    """What is to be said of each gap."""
+    return [_gap(gap, next((each for each in declared if _covers(each, gap)), None), bases) for gap in gaps]
 
 
 def _gap(gap: Gap, declared: DeclaredGap | None, bases: Sequence[Base]) -> Finding:

@@ -1,7 +1,10 @@
 """Recovery points: made on the server, kept in the spool until their WAL is in S3, and then written down beside it."""
 
+import logging
 from pathlib import Path
 from urllib.parse import quote
+
+import psycopg
 
 from desbuquei_backups.core.errors import ConfigurationError, NotFound, StoreUnreachable
 from desbuquei_backups.core.wal import Segment, show_lsn
@@ -20,6 +23,7 @@ from desbuquei_backups.storage import disk
 
 _PREFIX = ".point-"
 _MOST = 200
+_LOG = logging.getLogger(__name__)
 
 
 def make_point(site: Site, spool: Spool, connection: pg.Connection, cluster: Cluster, name: str) -> RecoveryPoint:
@@ -66,12 +70,22 @@ def nothing_but_own(site: Site, before: str, after: str) -> bool:
 
 
 def heartbeat_of(site: Site, connection: pg.Connection, name: str) -> tuple[int, bool]:
-    """A commit of our own: its transaction's number, and whether it wrote a row."""
-    with metadata_file.lock(site.settings.folder, "backup-logs"), connection.transaction():
-        heartbeat = wal.beat(connection, name)
+    """A commit of our own: its transaction's number, and whether it wrote a row. Without one it stands there, too."""
+    with metadata_file.lock(site.settings.folder, "backup-logs"):
+        try:
+            return _committed(site, connection, name)
+        except psycopg.OperationalError:
+            raise  # the connection is lost, and nothing can be committed
+        except psycopg.Error as error:
+            _LOG.warning("no heartbeat can be written for %s: %s", name, error.diag.message_primary or error)
+            return _committed(site, connection, None)
+
+
+def _committed(site: Site, connection: pg.Connection, name: str | None) -> tuple[int, bool]:
+    with connection.transaction():
         number = wal.transaction(connection)
-        own_transactions.remember(site.settings.folder, number)  # before anybody can see it
-    return number, heartbeat
+        own_transactions.remember(site.settings.folder, number)  # before anybody can see it, however it ends
+        return number, name is not None and wal.beat(connection, name)
 
 
 def point_of(site: Site, spool: Spool, cluster: Cluster, name: str) -> RecoveryPoint | None:

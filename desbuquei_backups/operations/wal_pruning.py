@@ -1,16 +1,20 @@
 """Prune WAL: what no base backup of the window needs any more goes, with every version of it."""
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
+from desbuquei_backups.core.slots import slot_of
 from desbuquei_backups.core.wal_retention import WalVerdict, wal_verdict
 from desbuquei_backups.operations.site import Site
 from desbuquei_backups.operations.wal_bases import bases_there
-from desbuquei_backups.operations.wal_bucket import clusters, listed, read_wal
+from desbuquei_backups.operations.wal_bucket import clusters, listed, point_key, segment_size
 from desbuquei_backups.storage.s3_errors import Locked
 from desbuquei_backups.storage.versions import delete_version, versions
 
 _AT_ONCE = 8
+_SETTLED = timedelta(days=1)  # by then a slot's point was made
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +43,29 @@ class WalPruned:
 
 
 def plan_wal(site: Site) -> list[WalPlanned]:
-    """For each cluster whose WAL is in the bucket; nothing is changed. StoreError if S3 cannot be asked."""
+    """For each cluster whose WAL is in the bucket; nothing is changed. StoreError if S3 cannot be asked.
+
+    Nothing goes where S3 is pruned from elsewhere.
+    """
     found = []
     for system_identifier in clusters(site.bucket):
         there = listed(site.bucket, system_identifier)
-        size = read_wal(site.bucket, there, until=site.now(), since=site.now()).segment_size
         bases = bases_there(site, system_identifier)
-        verdict = wal_verdict(there.files, bases, size, site.now(), site.policy.pitr_window)
-        found.append(WalPlanned(system_identifier, verdict, [there.key(name) for name in verdict.going]))
+        verdict = wal_verdict(there.files, bases, segment_size(site.bucket, there), site.now(), site.policy.pitr_window)
+        if not site.settings.prunes_s3:
+            verdict = replace(
+                verdict, going=(), kept=len(there.files), reason=f"{verdict.reason}; pruned from elsewhere"
+            )
+        keys = [there.key(name) for name in verdict.going]
+        if verdict.going and verdict.since is not None:
+            keys += [point_key(system_identifier, name) for name in _over(there.points, verdict.since.stopped_at)]
+        found.append(WalPlanned(system_identifier, verdict, keys))
     return found
+
+
+def _over(points: Sequence[str], since: datetime) -> list[str]:
+    """The hourly points from before the oldest base backup that is kept; one that a person named stays."""
+    return [name for name in points if (slot := slot_of(name)) is not None and slot.due < since - _SETTLED]
 
 
 def wal_lines(site: Site, *, dry_run: bool) -> list[str]:

@@ -15,8 +15,10 @@ from desbuquei_backups.operations.wal_spool import Spool, spool_of
 from desbuquei_backups.postgres import connection as pg
 from desbuquei_backups.postgres import physical, wal
 from desbuquei_backups.postgres.programs import Programs, choose
+from desbuquei_backups.postgres.receiving import WalGone, receive
 from desbuquei_backups.storage.s3_errors import Taken
 
+RECEIVE_SECONDS = 3600.0
 _LOG = logging.getLogger(__name__)
 
 
@@ -117,13 +119,30 @@ def last_received(site: Site, spool: Spool, cluster: Cluster) -> Segment | None:
     return Segment(of, number - 1, cluster.segment_size)
 
 
-def skipped(spool: Spool, slot: wal.Slot, cluster: Cluster, last: Segment | None) -> Segment | None:
-    """The last segment that we have, if the slot begins later than after it: the server may have the rest all the same.
+def bring_skipped(site: Site, spool: Spool, cluster: Cluster, slot: wal.Slot, last: Segment | None) -> None:
+    """What lies between the last segment that we have and a slot that was made anew, if the server has it all the same.
 
-    A slot that was made anew begins so; None: it goes on where we ended, or the rest is known to be lost.
+    It is asked for without the slot: one that is asked for WAL that is gone stands there from then on, and what it kept
+    is lost as well. What the server has no longer is written down as lost.
     """
     begins = (slot.restart or 0) // cluster.segment_size
-    return last if last is not None and begins > last.number + 1 and spool.lost_after is None else None
+    if last is None or begins <= last.number + 1 or spool.lost_after is not None:
+        return
+    parameters = pg.parse(site.settings.database_url, setting=DATABASE_URL)
+    until = begins * cluster.segment_size
+    try:
+        with spool.after(last):
+            receive(cluster.programs, parameters, spool.streamed, None, until=until, seconds=RECEIVE_SECONDS)
+    except WalGone as error:
+        # The server may have removed it while it was sending.
+        _note(spool, last_received(site, spool, cluster), error)
+
+
+def _note(spool: Spool, last: Segment | None, error: BackupError) -> None:
+    _LOG.error("the server has no longer the WAL that comes next: %s", error.what)
+    spool.begin_anew()
+    if last is not None:
+        spool.note_loss(last, "the server had removed it, or was failed over without it")
 
 
 def note_loss(
@@ -133,11 +152,7 @@ def note_loss(
 
     A slot that was asked for WAL that is gone stands there from then on, however far it was before.
     """
-    spool = spool_of(site)
-    _LOG.error("the server has no longer the WAL that comes next: %s", error.what)
-    spool.begin_anew()
-    if last is not None:
-        spool.note_loss(last, "the server had removed it, or was failed over without it")
+    _note(spool_of(site), last, error)
     with pg.explained("making the replication slot anew"):
         wal.drop_slot(connection, wal.slot_name(site.policy.database))
     ensure_slot(site, connection, cluster)

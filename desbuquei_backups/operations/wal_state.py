@@ -80,7 +80,7 @@ def _state(
     histories = Histories({**found.histories.of, **cluster.histories.of})
     bases = [*bases_there(site, identifier), *not_archived]
     base = next(iter(bases_of_window(bases, site.now(), site.policy.pitr_window)), None)
-    wanted = _wanted(found, histories, cluster, base)
+    wanted = wanted_segments(found, histories, cluster, base)
     missing = gaps(wanted, found.segments)
     newest = next((each for each in reversed(wanted) if each.name in found.segments), None)
     at = _at(found, spool, newest)
@@ -104,7 +104,7 @@ def _state(
     )
 
 
-def _wanted(found: Wal, histories: Histories, cluster: Cluster, base: Base | None) -> list[Segment]:
+def wanted_segments(found: Wal, histories: Histories, cluster: Cluster, base: Base | None) -> list[Segment]:
     """The segments from the first base of the window, or the oldest one there is, up to the newest."""
     size = cluster.segment_size
     on_way = {timeline: end for timeline, _, end in histories.path(cluster.timeline)}

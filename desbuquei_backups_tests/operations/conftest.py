@@ -58,6 +58,19 @@ def vault_url(endpoints: Endpoints) -> Iterator[str]:
 
 
 @pytest.fixture
+def elsewhere_url(endpoints: Endpoints) -> Iterator[str]:
+    """A bucket of the test's own: a second place."""
+    name = f"elsewhere-{uuid.uuid4().hex[:12]}"
+    client = Bucket(f"s3://{name}", endpoints.aws).client
+    client.create_bucket(Bucket=name)
+    yield f"s3://{name}/backups"
+    for page in client.get_paginator("list_objects_v2").paginate(Bucket=name):
+        for found in page.get("Contents", ()):
+            client.delete_object(Bucket=name, Key=found["Key"])
+    client.delete_bucket(Bucket=name)
+
+
+@pytest.fixture
 def losses(bucket: Bucket, endpoints: Endpoints, caplog: pytest.LogCaptureFixture) -> Losses:
     return Losses(bucket, endpoints.secrets, caplog)
 

@@ -85,16 +85,22 @@ class Story:
         return self.ground / f"recovered-{uuid.uuid4().hex[:8]}"
 
 
-def tell(origin: Origin, ground: Path, endpoints: Endpoints) -> Story:
-    """Take the backup, and let the source be written to."""
+def site_over(url: str, ground: Path, endpoints: Endpoints) -> Site:
+    """A site over that database, with folders below `ground` and a prefix of its own."""
     settings = Settings(
         policy=load_policy(),
         backup_dir=ground / "backups",
         home=ground / "home",
-        urls={DATABASE_URL: origin.url, S3_URL: f"s3://{endpoints.bucket}/tests/{uuid.uuid4().hex[:12]}"},
+        urls={DATABASE_URL: url, S3_URL: f"s3://{endpoints.bucket}/tests/{uuid.uuid4().hex[:12]}"},
         aws=endpoints.aws,
     )
-    site = Site(settings, now=Clock())
+    return Site(settings, now=Clock())
+
+
+def tell(origin: Origin, ground: Path, endpoints: Endpoints) -> Story:
+    """Take the backup, and let the source be written to."""
+    site = site_over(origin.url, ground, endpoints)
+    settings = site.settings
     origin.write(20)
     manifest = taken(site, SLOT)
     origin.write(60)

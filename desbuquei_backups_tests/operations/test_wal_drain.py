@@ -21,7 +21,8 @@ from desbuquei_backups.postgres import programs
 from desbuquei_backups.postgres.programs import Programs, choose
 from desbuquei_backups_tests.clusters import Cluster
 from desbuquei_backups_tests.faults import FaultyStore
-from desbuquei_backups_tests.operations.wal import SLOT, drained, missing, said, there, wal_there, write
+from desbuquei_backups_tests.operations.origin import commits
+from desbuquei_backups_tests.operations.wal import SLOT, drained, give_up_slot, missing, said, there, wal_there, write
 from desbuquei_backups_tests.urls import with_credentials
 
 LATER = "hourly-2026-02-02-040000"
@@ -87,6 +88,35 @@ def test_a_role_that_may_just_what_it_needs_makes_recovery_points_and_one_that_m
     assert missing(there(site)) == []
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "create table recovery_heartbeats (name text primary key, at timestamptz)",
+        "create table recovery_heartbeats (name text primary key, at timestamptz); grant all on recovery_heartbeats to "
+        "narrow; alter table recovery_heartbeats enable row level security",
+        "create table recovery_heartbeats (name text, of_whom text); grant all on recovery_heartbeats to narrow",
+        "alter role narrow set default_transaction_read_only = on; grant create on schema public to narrow",
+    ],
+    ids=["no right", "row-level security", "another table of that name", "read only"],
+)
+def test_where_no_heartbeat_can_be_written_a_commit_stands_after_the_point_all_the_same(
+    make_site, own_server, wrong: str
+) -> None:
+    with own_server.connect() as connection:
+        connection.execute("create role narrow login replication")
+        connection.execute("grant execute on function pg_create_restore_point(text), pg_switch_wal() to narrow")
+        connection.execute(wrong)
+        site = make_site(with_credentials(own_server.url, "narrow", "none"))
+        before = connection.execute("select txid_current_snapshot()::text").fetchone()
+        point = drained(site).point
+        after = connection.execute("select txid_current_snapshot()::text").fetchone()
+    assert not point.heartbeat
+    assert [each.name for each in there(site).points if each.name] == [point.name]
+    later = {each.xid for each in commits(own_server.data / "pg_wal") if each.position >= parse_lsn(point.lsn)}
+    assert point.transaction in later
+    assert nothing_but_own(site, before[0], after[0])
+
+
 def test_a_slot_that_was_dropped_costs_nothing_while_the_server_has_the_wal(wal_site, own_server) -> None:
     drained(wal_site)
     with own_server.connect() as connection:
@@ -99,14 +129,7 @@ def test_a_slot_that_was_dropped_costs_nothing_while_the_server_has_the_wal(wal_
 
 def test_a_slot_that_was_given_up_is_made_anew_the_gap_declared_and_a_base_asked_for(wal_site, own_server) -> None:
     first = drained(wal_site)
-    own_server.settings = {"max_slot_wal_keep_size": "16MB", "min_wal_size": "32MB"}
-    own_server.restart()
-    with own_server.connect() as connection:
-        for _ in range(20):
-            write(own_server, 3)
-            connection.execute("checkpoint")
-            if connection.execute("select wal_status from pg_replication_slots").fetchone() == ("lost",):
-                break
+    give_up_slot(own_server)
     assert "the server gave it up" in said(wal_site)["slot"]
     done = drained(wal_site, LATER)
     assert done.gap is not None

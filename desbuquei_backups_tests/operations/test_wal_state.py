@@ -1,5 +1,6 @@
 """What is said of the WAL: a gap, a base from before the slot, an archive that is late, a slot that fills a disk."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -10,7 +11,7 @@ from desbuquei_backups.core.wal import Segment, show_lsn
 from desbuquei_backups.core.wal_points import DeclaredGap
 from desbuquei_backups.operations.site import Site
 from desbuquei_backups.operations.slot_safety import is_urgent, slot_safety
-from desbuquei_backups.operations.wal_bucket import clusters, gap_key
+from desbuquei_backups.operations.wal_bucket import clusters, gap_key, listed, point_key
 from desbuquei_backups.operations.wal_findings import recovery_point
 from desbuquei_backups.operations.wal_pruning import plan_wal, prune_wal
 from desbuquei_backups.operations.wal_state import WalState, wal_state
@@ -22,10 +23,10 @@ HOUR = timedelta(hours=1)
 MB = 1_000_000
 
 
-def with_base(site: Site, day: datetime, start: int) -> Manifest:
-    """The archived manifest of a daily whose base backup began in that segment."""
+def with_base(site: Site, day: datetime, start: int, *, of: str | None = None) -> Manifest:
+    """The archived manifest of a daily whose base backup began in that segment, `of` the one cluster there is."""
     backup_id = f"daily-{day:%Y-%m-%d}-020000"
-    (identifier,) = clusters(site.bucket)
+    (identifier,) = [of] if of is not None else clusters(site.bucket)
     facts = example_manifest()
     base = FileFacts(
         name=f"{backup_id}.base.tar.zst", role=Role.BASE, size=9, plain_size=9, md5="0" * 32, sha256="0" * 64
@@ -161,10 +162,19 @@ def test_wal_that_no_base_of_the_window_needs_goes_and_nothing_else(wal_site, ow
     with_base(wal_site, clock.now - timedelta(days=9), have[1].start)
     with_base(wal_site, clock.now - timedelta(days=8), have[3].start)
     with_base(wal_site, clock.now - timedelta(days=6), have[4].start)
+    (identifier,) = clusters(wal_site.bucket)
+    for name in ("hourly-2026-01-20-030000", "antes_da_migracao"):
+        wal_site.bucket.put_bytes(point_key(identifier, name), b"unread", tags={})  # by its name alone
+    elsewhere = replace(wal_site, settings=replace(wal_site.settings, prunes_s3=False))
+    (planned,) = plan_wal(elsewhere)
+    assert ", 0 would go;" in planned.said()
+    assert planned.said().endswith("; pruned from elsewhere")
     (planned,) = plan_wal(wal_site)
-    assert "3 would go" in planned.said()
+    assert ", 4 would go;" in planned.said()
     (done,) = prune_wal(wal_site)
-    assert (done.gone, done.locked) == (3, 0)
+    assert (done.gone, done.locked) == (4, 0)
+    assert listed(wal_site.bucket, identifier).points == ["antes_da_migracao", "hourly-2026-02-02-030000"]
+    wal_site.bucket.delete(point_key(identifier, "antes_da_migracao"))
     assert segments(wal_site) == have[3:]
     assert said(wal_site, untrue_only=True) == {}
 

@@ -23,6 +23,20 @@ def write(cluster: Cluster, segments: int = 1) -> None:
             )
 
 
+def give_up_slot(cluster: Cluster) -> None:
+    """Write until the server gives up the slot, since it keeps more than it may; afterwards it may keep more."""
+    cluster.settings = {"max_slot_wal_keep_size": "16MB", "min_wal_size": "32MB"}
+    cluster.restart()
+    with cluster.connect() as connection:
+        for _ in range(20):
+            write(cluster, 3)
+            connection.execute("checkpoint")
+            if connection.execute("select wal_status from pg_replication_slots").fetchone() == ("lost",):
+                break
+    cluster.settings = {"max_slot_wal_keep_size": "1GB"}
+    cluster.restart()
+
+
 def drained(site: Site, name: str = "hourly-2026-02-02-030000", **options: float) -> Drained:
     found = drain(site, name, **options)
     assert isinstance(found, Drained), found
