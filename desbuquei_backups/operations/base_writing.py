@@ -2,9 +2,10 @@
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from desbuquei_backups.core.manifest import BaseFacts, FileFacts, Role, Tablespace
 from desbuquei_backups.core.slots import Slot
@@ -15,9 +16,11 @@ from desbuquei_backups.operations.site import Site
 from desbuquei_backups.operations.unpacking import beside
 from desbuquei_backups.operations.writing import Write, write_file_of
 from desbuquei_backups.postgres import connection as pg
-from desbuquei_backups.postgres import physical
+from desbuquei_backups.postgres import physical, wal
 from desbuquei_backups.postgres.programs import Programs
-from desbuquei_backups.storage.stream import read_file, write_gzip, write_plain, write_zstd
+from desbuquei_backups.storage.disk import disk_errors
+from desbuquei_backups.storage.growing import Growing
+from desbuquei_backups.storage.stream import Checksums, read_file, write_gzip, write_plain, write_zstd
 from desbuquei_backups.storage.tar_stream import TarWatcher
 
 
@@ -58,9 +61,15 @@ class _Writing:
         self.site.progress.stage(f"copying {doing}", size)
         parameters = pg.parse(self.site.settings.database_url, setting=DATABASE_URL)
         label = self.slot.backup_id
-        if spaces:
+        source = _Source(programs, parameters, label, against)
+        if not self.site.settings.age_recipients and physical.compresses(connection):
+            # Of what passes compressed, nobody knows how much will come.
+            self.site.progress.stage(f"copying {doing}")
+            own = self._take(source, spaces, wal.segment_size(connection))
+        elif spaces:
             with beside(self.site.settings.folder) as place:
-                physical.base_backup_in(programs, parameters, place, label=label, against=against)
+                for _ in source.into(place):
+                    pass
                 self.site.progress.stage(f"compressing {doing}", size)
                 self._pack(read_file(place / "base.tar"), Role.BASE, f"{self.kind}.tar.zst")
                 for space in spaces:
@@ -69,11 +78,7 @@ class _Writing:
                     )
                 own = (place / physical.MANIFEST).read_bytes()
         else:
-            own = self._pack(
-                physical.base_backup(programs, parameters, label=label, against=against),
-                Role.BASE,
-                f"{self.kind}.tar.zst",
-            )
+            own = self._pack(source.streamed(), Role.BASE, f"{self.kind}.tar.zst")
         needed = physical.wal_range(own)
         self._keep(Role.BASE_MANIFEST, f"{self.kind}_manifest", lambda path, to: write_plain([own], path, to))
         if against is None:
@@ -94,6 +99,25 @@ class _Writing:
             ],
         )
 
+    def _take(self, source: "_Source", spaces: Sequence[physical.Space], segment_size: int) -> bytes:
+        """Let the server compress, and hash the tars as they come; PostgreSQL's manifest, which is in none of them."""
+        with beside(self.site.settings.folder) as place:
+            tars = {oid: Growing(place / f"{oid or 'base'}.tar.zst") for oid in (None, *(each.oid for each in spaces))}
+            try:
+                for _ in source.into(place, compressed=True):
+                    self.site.progress.advance(sum(tar.read() for tar in tars.values()))
+                own = (place / physical.MANIFEST).read_bytes()
+                sizes = physical.sizes(own)
+                sizes[None] += physical.wal_range(own).bytes_of_segments(segment_size)
+                for oid, tar in tars.items():
+                    role, suffix = (Role.TABLESPACE, f"{oid}.tar.zst") if oid else (Role.BASE, "tar.zst")
+                    self._keep(role, f"{self.kind}.{suffix}", _moved(tar, sizes.get(oid, 0)))
+                self.unpacked = sum(sizes.values())
+            finally:
+                for tar in tars.values():
+                    tar.close()
+        return own
+
     def _pack(self, chunks: Iterable[bytes], role: Role, suffix: str) -> bytes:
         """Compress one tar; the manifest in it, if it has one."""
         tar = TarWatcher(lambda name: name == physical.MANIFEST)
@@ -109,3 +133,33 @@ class _Writing:
 
     def _keep(self, role: Role, suffix: str, write: Write) -> None:
         self.files.append(write_file_of(self.site, self.slot, role, suffix, write))
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """What pg_basebackup is called with."""
+
+    programs: Programs
+    parameters: Mapping[str, Any]
+    label: str
+    against: Path | None
+
+    def streamed(self) -> Iterator[bytes]:
+        return physical.base_backup(self.programs, self.parameters, label=self.label, against=self.against)
+
+    def into(self, place: Path, *, compressed: bool = False) -> Iterator[None]:
+        return physical.base_backup_in(
+            self.programs, self.parameters, place, label=self.label, against=self.against, compressed=compressed
+        )
+
+
+def _moved(tar: Growing, plain_size: int) -> Write:
+    """Put what was hashed in the place of what is to be written."""
+
+    def write(path: Path, _: Sequence[str]) -> Checksums:
+        sums = tar.checksums(plain_size=plain_size)
+        with disk_errors(path):
+            tar.path.replace(path)
+        return sums
+
+    return write
