@@ -14,6 +14,7 @@ from desbuquei_backups.core.manifest import Manifest, Role
 from desbuquei_backups.core.slots import Slot
 from desbuquei_backups.embedded import Server, servers
 from desbuquei_backups.embedded.place import forget
+from desbuquei_backups.operations import unpacking
 from desbuquei_backups.operations.archive import archive
 from desbuquei_backups.operations.base_backup import BaseTaken, NotApplicable, take_base_backup
 from desbuquei_backups.operations.dump import take_dump
@@ -189,6 +190,32 @@ def test_a_database_that_goes_away_meanwhile_leaves_no_file_under_a_final_name(
     assert not list(site.settings.folder.glob("*.base*"))
     assert not list(site.settings.folder.glob(".*partial"))
     assert not list(site.settings.folder.glob(".unpacked-*"))
+
+
+def test_without_room_to_unpack_it_a_tar_that_is_cut_off_is_found_all_the_same(bare, slot, monkeypatch) -> None:
+    site = bare
+    take_dump(site, slot)
+    written = physical.base_backup_in
+
+    def cut_off(programs, parameters, into, **named):
+        for _ in written(programs, parameters, into, **named):
+            pass
+        packed = into / "base.tar.zst"
+        tar = ZstdDecompressor().decompressobj().decompress(packed.read_bytes())
+        into.joinpath("shorter").write_bytes(ZstdCompressor().compress(tar[: len(tar) // 2]))
+        into.joinpath("shorter").replace(packed)
+        yield
+
+    monkeypatch.setattr(physical, "base_backup_in", cut_off)
+    monkeypatch.setattr(unpacking, "_SPARE", 1e9)
+    with pytest.raises(IntegrityError, match="cut off"):
+        take_base_backup(site, slot)
+    monkeypatch.setattr(physical, "base_backup_in", written)
+    found = take_base_backup(site, slot)
+    assert isinstance(found, BaseTaken)
+    assert found.verified is not None
+    assert not found.verified.faults
+    assert "free" in found.verified.unread
 
 
 def test_encrypted_it_is_opened_and_verified_only_where_the_identity_is(bare, slot, tmp_path) -> None:
