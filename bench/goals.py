@@ -4,6 +4,8 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from bench.pgbackrest import FULL, INCREMENTAL, RESTORE
+from bench.recovery import ALL, ALL_BY_HAND, BASE, BASE_BY_HAND, RECEIVED
 from bench.transfers import DOWN, OURS, UP
 
 Pair = Mapping[str, Mapping[str, Any]]
@@ -76,6 +78,55 @@ def vault_goals(found: Mapping[str, Any]) -> list[dict[str, Any]]:
         made.append(_goal(figure, peaks["large"] / peaks["small"], "×", at_most=1.1))
         made.append(_goal(f"{what}: peak memory, {size:,} MiB", peaks["large"] / MB, "MB", at_most=400))
     return made
+
+
+def recovery_goals(found: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The way back beside PostgreSQL's own programs: medians of each round's ratio, the largest of our peaks."""
+    bases, increments, drains, back = (found[name] for name in ("bases", "increments", "drains", "recoveries"))
+
+    def streamed(rounds: Sequence[Pair]) -> float | None:
+        return median(each[OURS]["streamed"] / fastest(each) for each in rounds) if rounds else None
+
+    def replay(each: Pair) -> float:
+        return float(each[ALL]["stages"]["replay"] / each[ALL_BY_HAND]["start"])
+
+    rate, sent = (median(each[who]["bytes"] / each[who]["wall"] / MB for each in drains) for who in (OURS, RECEIVED))
+    size = back[0][ALL]["segments"] * 16 * 1024**2 / 1e9
+    after = f"the increment after {found['pgbench_seconds']} s of pgbench"
+    with_what = "of the fastest `pg_basebackup -Ft` with zstd alone"
+    ratio = median(each[BASE]["wall"] / each[BASE_BY_HAND]["wall"] for each in back)
+    ours = [each[who] for each in [*bases, *increments, *drains, *back] for who in (OURS, BASE, ALL) if who in each]
+    return [
+        _goal(f"base backup to disk, hashed, {with_what}", streamed(bases), "×", at_most=1.15),
+        _goal(f"{after}, {with_what}", streamed(increments), "×", at_most=1.3),
+        _goal(
+            "recovery from S3 to accepting connections, of untarring the base and starting it", ratio, "×", at_most=2
+        ),
+        _goal(f"replay of {size:.1f} GB of WAL, of the same by `cp`", median(map(replay, back)), "×", at_most=1),
+        _goal(f"draining WAL to S3; the server sends {sent:.0f} MB/s", rate, "MB/s", at_least=round(min(150, sent))),
+        _goal("base backup, increment, draining, recovery: peak memory", max(peak(ours)), "MB", at_most=400),
+        *_pgbackrest_goals(found["pgbackrest"]),
+    ]
+
+
+def _pgbackrest_goals(found: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Ours of pgBackRest's seconds, on the same server."""
+    rounds = found.get("rounds", [])
+    made = []
+    for what, ours in ((FULL, "full"), (INCREMENTAL, "increment"), (RESTORE, "wall")):
+        there = [each for each in rounds if ours in each[OURS]]
+        ratio = median(each[OURS][ours] / each[what]["wall"] for each in there) if there else None
+        made.append(_goal(f"{what}, of pgBackRest's seconds", ratio, "×", at_most=1))
+    return made
+
+
+def fastest(each: Pair) -> float:
+    """Seconds of the fastest of PostgreSQL's own ways in a round."""
+    return min(float(said["wall"]) for who, said in each.items() if who != OURS)
+
+
+def peak(said: Sequence[Mapping[str, Any]]) -> list[float]:
+    return [each["peak_bytes"] / MB for each in said]
 
 
 def goals_table(goals: Sequence[Mapping[str, Any]]) -> list[str]:

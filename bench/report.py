@@ -6,7 +6,19 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
-from bench.goals import MB, Pair, catalog_goals, dump_seconds, goals, goals_table, median, promotion_goals, vault_goals
+from bench.goals import (
+    MB,
+    Pair,
+    catalog_goals,
+    dump_seconds,
+    goals,
+    goals_table,
+    median,
+    promotion_goals,
+    recovery_goals,
+    vault_goals,
+)
+from bench.pgbackrest import FULL, INCREMENTAL, RESTORE
 from bench.transfers import OURS, UP
 
 Results = dict[str, Any]
@@ -21,6 +33,7 @@ def results(
     catalog: Mapping[str, Any],
     promotion: Mapping[str, Any],
     vault: Mapping[str, Any],
+    recovery: Mapping[str, Any],
 ) -> Results:
     """Everything that was measured and what follows from it, without a host's name or a path."""
     return {
@@ -34,10 +47,17 @@ def results(
         "conditions": "warm caches; sync before each measurement; every other pair runs backwards",
         "databases": dict(databases),
         "stages": stages(pairs),
-        "goals": [*goals(pairs), *promotion_goals(promotion), *vault_goals(vault), *catalog_goals(catalog)],
+        "goals": [
+            *goals(pairs),
+            *promotion_goals(promotion),
+            *vault_goals(vault),
+            *recovery_goals(recovery),
+            *catalog_goals(catalog),
+        ],
         "catalog": dict(catalog),
         "promotion": dict(promotion),
         "vault": dict(vault),
+        "recovery": dict(recovery),
         "pairs": [dict(pair) for pair in pairs],
     }
 
@@ -89,6 +109,46 @@ def vault_table(found: Mapping[str, Any]) -> list[str]:
     return lines
 
 
+def recovery_table(found: Mapping[str, Any]) -> list[str]:
+    """What each took, in Markdown; processor seconds are those of the programs on this side, not the server's."""
+    lines = [
+        f"PostgreSQL {found['server']}, {found['bytes'] / MB:,.0f} MB; medians of {len(found['bases'])}, in turn.",
+        "",
+        "| | wall, s | processor, s | MB/s |",
+        "|---|--:|--:|--:|",
+    ]
+    for name in ("bases", "increments", "drains", "recoveries"):
+        for who in found[name][0] if found[name] else ():
+            of = [each[who] for each in found[name]]
+            rate = f"{median(each['bytes'] / each['wall'] / MB for each in of):,.0f}" if name == "drains" else ""
+            lines.append(f"| {_WHAT[name]}{who} | {_middle(of, 'wall')} | {_middle(of, 'cpu')} | {rate} |")
+            if "streamed" in of[0]:
+                lines.append(f"| … of which until it is on disk, hashed | {_middle(of, 'streamed')} | | |")
+    return [*lines, "", *pgbackrest_table(found["pgbackrest"])]
+
+
+_WHAT = {"bases": "base backup: ", "increments": "increment: ", "drains": "WAL: ", "recoveries": ""}
+
+
+def pgbackrest_table(found: Mapping[str, Any]) -> list[str]:
+    """pgBackRest's seconds and ours on the same server, in Markdown, or why there are none."""
+    if found["version"] is None:
+        return ["pgBackRest was not there, or was left out."]
+    refused = "".join(f"; it refuses {version}: {words}" for version, words in found["refused"].items())
+    lines = [f"pgBackRest {found['version']}, zst 1, two processes, on PostgreSQL {found.get('server', '–')}{refused}."]
+    if rounds := found.get("rounds"):
+        ours = [each[OURS] for each in rounds]
+        lines += ["", "| | pgBackRest, s | ours, s |", "|---|--:|--:|"]
+        for what, which in ((FULL, "full"), (INCREMENTAL, "increment"), (RESTORE, "wall")):
+            lines.append(f"| {what} | {_middle([each[what] for each in rounds], 'wall')} | {_middle(ours, which)} |")
+        lines.append(f"| full, unpacked and verified | | {_middle(ours, 'full, verified')} |")
+    return lines
+
+
+def _middle(said: Sequence[Mapping[str, Any]], key: str) -> str:
+    return _cell(median(each[key] for each in said)) if all(key in each for each in said) else ""
+
+
 def table(found: Results) -> str:
     """The README's table, in Markdown."""
     machine = found["machine"]
@@ -103,7 +163,8 @@ def table(found: Results) -> str:
         f"| {row['stage']} | {_cell(row['guide'])} | {_cell(row['ours'])} | {_cell(row['ratio'])} |"
         for row in found["stages"]
     ]
-    return "\n".join([*lines, "", *vault_table(found["vault"]), "", *goals_table(found["goals"])])
+    parts = [vault_table(found["vault"]), recovery_table(found["recovery"]), goals_table(found["goals"])]
+    return "\n".join(line for part in (lines, *parts) for line in (*part, ""))
 
 
 def _row(

@@ -111,7 +111,7 @@ WAYS: Mapping[str, Callable[[str, str, Path], Callable[[], object]]] = {
 }
 
 
-def _peak_bytes() -> int:
+def peak_bytes() -> int:
     """This process's own peak: unlike getrusage's, it has nothing of the one that started it."""
     status = Path("/proc/self/status").read_text(encoding="ascii")
     (line,) = [line for line in status.splitlines() if line.startswith("VmHWM:")]
@@ -124,7 +124,7 @@ def main(who: str, what: str, url: str, path: str) -> None:
     begun = time.perf_counter()
     work()
     wall = time.perf_counter() - begun
-    sys.stdout.write(json.dumps({"wall": wall, "peak_bytes": _peak_bytes()}) + "\n")
+    sys.stdout.write(json.dumps({"wall": wall, "peak_bytes": peak_bytes()}) + "\n")
 
 
 if __name__ == "__main__":

@@ -2,10 +2,11 @@
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from desbuquei_backups.core.errors import ToolFailed
 from desbuquei_backups.core.manifest import BaseFacts, FileFacts, Role, Tablespace
@@ -17,9 +18,11 @@ from desbuquei_backups.operations.site import Site
 from desbuquei_backups.operations.unpacking import beside
 from desbuquei_backups.operations.writing import Write, write_file_of
 from desbuquei_backups.postgres import connection as pg
-from desbuquei_backups.postgres import physical, replication_copy
+from desbuquei_backups.postgres import physical, replication_copy, wal
 from desbuquei_backups.postgres.programs import Programs
-from desbuquei_backups.storage.stream import read_file, write_gzip, write_plain, write_zstd
+from desbuquei_backups.storage.disk import disk_errors
+from desbuquei_backups.storage.growing import Growing
+from desbuquei_backups.storage.stream import Checksums, read_file, write_gzip, write_plain, write_zstd
 from desbuquei_backups.storage.tar_stream import TarWatcher
 
 
@@ -78,22 +81,27 @@ class _Writing:
         self.site.progress.stage(f"copying {doing}", size)
         parameters = pg.parse(self.site.settings.database_url, setting=DATABASE_URL)
         label = self.slot.backup_id
+        source = _Source(programs, parameters, label, against)
         if spaces and self.site.settings.age_recipients:
             own = self._stream(spaces)
+        elif not self.site.settings.age_recipients and physical.compresses(connection):
+            # Of what passes compressed, nobody knows how much will come.
+            self.site.progress.stage(f"copying {doing}")
+            own = self._take(source, spaces, wal.segment_size(connection))
         elif spaces:
             with beside(self.site.settings.folder) as place:
-                physical.base_backup_in(programs, parameters, place, label=label, against=against)
+                for _ in source.into(place):
+                    pass
+                _refuse_changed(
+                    {*place.glob("*.tar")} ^ {place / f"{oid}.tar" for oid in ("base", *(s.oid for s in spaces))}
+                )
                 self.site.progress.stage(f"compressing {doing}", size)
-                self._pack(read_file(place / "base.tar"), Role.BASE, f"{self.kind}.tar.zst")
+                self._pack(read_file(place / "base.tar"), Role.BASE, self._tar(None))
                 for space in spaces:
-                    self._pack(read_file(place / f"{space.oid}.tar"), Role.TABLESPACE, self._space_tar(space.oid))
+                    self._pack(read_file(place / f"{space.oid}.tar"), Role.TABLESPACE, self._tar(space.oid))
                 own = (place / physical.MANIFEST).read_bytes()
         else:
-            own = self._pack(
-                physical.base_backup(programs, parameters, label=label, against=against),
-                Role.BASE,
-                f"{self.kind}.tar.zst",
-            )
+            own = self._pack(source.streamed(), Role.BASE, self._tar(None))
         needed = physical.wal_range(own)
         self._keep(Role.BASE_MANIFEST, f"{self.kind}_manifest", lambda path, to: write_plain([own], path, to))
         if against is None:
@@ -112,7 +120,7 @@ class _Writing:
                 Tablespace(oid=space.oid, name=space.name, location=space.location, file=file.name)
                 for space in spaces
                 for file in self.files
-                if f".{self._space_tar(space.oid)}" in file.name
+                if f".{self._tar(space.oid)}" in file.name
             ],
         )
 
@@ -125,16 +133,36 @@ class _Writing:
                 if part.is_manifest:
                     own = b"".join(chunks)
                 elif part.oid is None:
-                    self._pack(chunks, Role.BASE, f"{self.kind}.tar.zst")
+                    self._pack(chunks, Role.BASE, self._tar(None))
                 else:
                     left ^= {part.oid}
-                    self._pack(chunks, Role.TABLESPACE, self._space_tar(part.oid))
-        if left:
-            raise ToolFailed(f"tablespaces were made or dropped meanwhile: {sorted(left)}", remedy="run again")
+                    self._pack(chunks, Role.TABLESPACE, self._tar(part.oid))
+        _refuse_changed(left)
         return own
 
-    def _space_tar(self, oid: int) -> str:
-        return f"{self.kind}.{oid}.tar.zst"
+    def _tar(self, oid: int | None) -> str:
+        """The suffix of a tablespace's file; None: the data directory's."""
+        return f"{self.kind}.tar.zst" if oid is None else f"{self.kind}.{oid}.tar.zst"
+
+    def _take(self, source: "_Source", spaces: Sequence[physical.Space], segment_size: int) -> bytes:
+        """Let the server compress, and hash the tars as they come; PostgreSQL's manifest, which is in none of them."""
+        with beside(self.site.settings.folder) as place:
+            tars = {oid: Growing(place / f"{oid or 'base'}.tar.zst") for oid in (None, *(each.oid for each in spaces))}
+            try:
+                for _ in source.into(place, compressed=True):
+                    self.site.progress.advance(sum(tar.read() for tar in tars.values()))
+                _refuse_changed({*place.glob("*.tar.zst")} ^ {tar.path for tar in tars.values()})
+                own = (place / physical.MANIFEST).read_bytes()
+                sizes = physical.sizes(own)
+                sizes[None] += physical.wal_range(own).bytes_of_segments(segment_size)
+                for oid, tar in tars.items():
+                    role = Role.TABLESPACE if oid else Role.BASE
+                    self._keep(role, self._tar(oid), _moved(tar, sizes.get(oid, 0)))
+                self.unpacked = sum(sizes.values())
+            finally:
+                for tar in tars.values():
+                    tar.close()
+        return own
 
     def _pack(self, chunks: Iterable[bytes], role: Role, suffix: str) -> bytes:
         """Compress one tar; the manifest in it, if it has one."""
@@ -151,3 +179,40 @@ class _Writing:
 
     def _keep(self, role: Role, suffix: str, write: Write) -> None:
         self.files.append(write_file_of(self.site, self.slot, role, suffix, write))
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """What pg_basebackup is called with."""
+
+    programs: Programs
+    parameters: Mapping[str, Any]
+    label: str
+    against: Path | None
+
+    def streamed(self) -> Iterator[bytes]:
+        return physical.base_backup(self.programs, self.parameters, label=self.label, against=self.against)
+
+    def into(self, place: Path, *, compressed: bool = False) -> Iterator[None]:
+        return physical.base_backup_in(
+            self.programs, self.parameters, place, label=self.label, against=self.against, compressed=compressed
+        )
+
+
+def _refuse_changed(tablespaces: Collection[object]) -> None:
+    """ToolFailed if there are any that were not there before, or are no more."""
+    if tablespaces:
+        named = ", ".join(sorted(str(each).rpartition("/")[2] for each in tablespaces))
+        raise ToolFailed(f"tablespaces were made or dropped meanwhile: {named}", remedy="run again")
+
+
+def _moved(tar: Growing, plain_size: int) -> Write:
+    """Put what was hashed in the place of what is to be written."""
+
+    def write(path: Path, _: Sequence[str]) -> Checksums:
+        sums = tar.checksums(plain_size=plain_size)
+        with disk_errors(path):
+            tar.path.replace(path)
+        return sums
+
+    return write

@@ -35,12 +35,10 @@ def fetch(copies: BaseCopies, unpacked: Mapping[str, Path], plan: Plan, wal: Wal
         waiting = [pool.submit(_fetch_wal, copies, name, folder.wal, stopped) for name in names]
         try:
             for manifest, into in manifests:
-                tars = tars_of(manifest)
-                for file, below in tars:
+                for file, below in tars_of(manifest):
                     chunks = copies.read(file, progress=progress.advance)
                     unpack(_until(stopped, waiting, chunks), into / below, name=file.name)
-                if len(tars) > 1:
-                    write_manifest(copies.read(manifest.file(Role.BASE_MANIFEST)), into)
+                write_manifest(copies.read(manifest.file(Role.BASE_MANIFEST)), into)
             progress.stage("fetching the rest of the WAL", len(names), unit="files")
             progress.advance(sum(each.done() for each in waiting))
             for each in waiting:

@@ -17,7 +17,7 @@ from desbuquei_backups.storage import disk
 from desbuquei_backups.storage.ahead import ahead
 from desbuquei_backups.storage.inside import read_inside
 from desbuquei_backups.storage.stream import OTHER_COPY, read_file
-from desbuquei_backups.storage.tar_stream import TarWriter
+from desbuquei_backups.storage.tar_stream import TarReader, TarWriter
 
 _UNPACKED = ".unpacked-"
 _SPARE = 1.1  # of the cluster's size, that must be free to unpack it
@@ -36,7 +36,7 @@ def unpacked_and_verified(site: Site, manifest: Manifest) -> Unpacked:
     """Unpack the base backup on disk beside itself, let pg_verifybackup compare every file, and remove it again.
 
     Where it is encrypted and nothing here opens it, the disk has no room for it, or the programs are of a newer version
-    than the server, that is said instead.
+    than the server, that is said instead. Without room, it is seen that the tars are whole.
     """
     assert manifest.base is not None
     programs = choose(manifest.server.major)
@@ -44,25 +44,30 @@ def unpacked_and_verified(site: Site, manifest: Manifest) -> Unpacked:
         return Unpacked(programs.version, unread="it is encrypted, and no identity is named that opens it")
     folder = site.settings.folder
     tars = tars_of(manifest)
-    if (free := shutil.disk_usage(folder).free) < manifest.base.size * _SPARE:
-        return Unpacked(
-            programs.version,
-            unread=f"unpacking it takes {manifest.base.size / 1e9:.1f} GB, and {folder} has {free / 1e9:.1f} GB free",
-        )
     site.progress.stage("verifying the base backup", sum(file.size for file, _ in tars))
 
-    def counted(file: FileFacts) -> Iterator[bytes]:
-        for chunk in read_file(folder / file.name):
-            site.progress.advance(len(chunk))
-            yield chunk
+    def read(file: FileFacts) -> Iterator[bytes]:
+        def counted() -> Iterator[bytes]:
+            for chunk in read_file(folder / file.name):
+                site.progress.advance(len(chunk))
+                yield chunk
+
+        return read_inside(counted(), file, site.identity)
 
     try:
+        if (free := shutil.disk_usage(folder).free) < manifest.base.size * _SPARE:
+            for file, _ in tars:
+                for _chunk in TarReader().passing(read(file), name=file.name, remedy=OTHER_COPY):
+                    pass
+            size = f"{manifest.base.size / 1e9:.1f} GB"
+            return Unpacked(
+                programs.version, unread=f"unpacking it takes {size}, and {folder} has {free / 1e9:.1f} GB free"
+            )
         with beside(folder) as place:
             for file, below in tars:
-                unpack(read_inside(counted(file), file, site.identity), place / below, name=file.name)
-            if len(tars) > 1:
-                own = manifest.file(Role.BASE_MANIFEST)
-                write_manifest(read_inside(read_file(folder / own.name), own, site.identity), place)
+                unpack(read(file), place / below, name=file.name)
+            own = manifest.file(Role.BASE_MANIFEST)
+            write_manifest(read_inside(read_file(folder / own.name), own, site.identity), place)
             newer = programs.major > manifest.server.major
             faults = physical.verify(programs, place, newer=newer)
     except IntegrityError as error:
@@ -85,7 +90,7 @@ def tars_of(manifest: Manifest) -> list[tuple[FileFacts, str]]:
 
 
 def write_manifest(chunks: Iterable[bytes], into: Path) -> None:
-    """PostgreSQL's own manifest beside what it speaks of: where there are several tars, none of them has it."""
+    """PostgreSQL's own manifest beside what it speaks of: where the server compressed, no tar has it."""
     path = into / physical.MANIFEST
     with disk.disk_errors(path):
         path.write_bytes(b"".join(chunks))

@@ -1,6 +1,7 @@
 """pg_dump, pg_dumpall and psql, streamed: what goes out of a database, and what goes into one."""
 
 import fcntl
+import select
 import subprocess
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -132,7 +133,9 @@ def run(
     arguments: Sequence[str],
     parameters: Mapping[str, Any],
     heard: Callable[[str], None] = lambda _: None,
+    every: float | None = None,
 ) -> Iterator[bytes]:
+    """What a program prints, by chunks; while it prints nothing, an empty one each time that `every` seconds passed."""
     process = subprocess.Popen(
         [programs.path(name), "--no-password", *arguments],
         stdin=subprocess.DEVNULL,
@@ -146,7 +149,11 @@ def run(
         assert process.stdout is not None
         _widen(process.stdout)
         with process.stdout:
-            while chunk := process.stdout.read(_CHUNK):
+            while True:
+                while every is not None and not select.select([process.stdout], [], [], every)[0]:
+                    yield b""
+                if not (chunk := process.stdout.read(_CHUNK)):
+                    break
                 yield chunk
         ended = True
     finally:

@@ -1,6 +1,7 @@
 """pg_basebackup, streamed: a physical copy of the cluster, with the WAL that makes it consistent, as one tar."""
 
 import json
+import re
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,9 @@ from desbuquei_backups.postgres.logical import run
 from desbuquei_backups.postgres.programs import Programs, clean_environment
 
 MANIFEST = "backup_manifest"
+_COMPRESSION = "server-zstd:level=1,workers=2"
+_LOOK_SECONDS = 0.05
+_IN_TABLESPACE = re.compile(r"pg_tblspc/(\d+)/")
 LINKING = 18  # the first whose pg_combinebackup can link files
 CONTROL = "global/pg_control"
 
@@ -86,14 +90,28 @@ def base_backup(
 
 
 def base_backup_in(
-    programs: Programs, parameters: Mapping[str, Any], into: Path, *, label: str, against: Path | None = None
-) -> None:
-    """The same as uncompressed tars in the empty folder `into`: `base.tar`, one by the OID of each tablespace, and
-    the manifest. ToolFailed, SourceUnreachable.
+    programs: Programs,
+    parameters: Mapping[str, Any],
+    into: Path,
+    *,
+    label: str,
+    against: Path | None = None,
+    compressed: bool = False,
+) -> Iterator[None]:
+    """The same in the empty folder `into`, fsynced: `base.tar`, one by the OID of each tablespace, and the manifest.
+
+    `compressed`: as zstd, by the server (see `compresses`), `.zst` then; less passes on its way here. It comes back now
+    and then while they grow. ToolFailed, SourceUnreachable.
     """
-    arguments = [f"--pgdata={into}", *_options(label, against)]
-    for _ in run(programs, "pg_basebackup", arguments, _replication(parameters)):
-        pass
+    arguments = [f"--pgdata={into}", *_options(label, against), *([f"--compress={_COMPRESSION}"] if compressed else [])]
+    for _ in run(programs, "pg_basebackup", arguments, _replication(parameters), every=_LOOK_SECONDS):
+        yield
+
+
+def compresses(connection: Connection) -> bool:
+    """Whether the server can compress what it sends as zstd: PostgreSQL 15, if it was built with it."""
+    row = connection.execute("select 'zstd' = any(enumvals) from pg_settings where name = 'wal_compression'").fetchone()
+    return row == (True,)
 
 
 def _options(label: str, against: Path | None) -> list[str]:
@@ -147,6 +165,10 @@ class Range:
     start: int
     stop: int
 
+    def bytes_of_segments(self, segment_size: int) -> int:
+        """Of all segments that hold any of it."""
+        return (-(-self.stop // segment_size) - self.start // segment_size) * segment_size
+
 
 def wal_range(manifest: bytes) -> Range:
     """By PostgreSQL's own backup manifest; IntegrityError if it cannot be read.
@@ -157,9 +179,27 @@ def wal_range(manifest: bytes) -> Range:
         (found,) = json.loads(manifest)["WAL-Ranges"]
         return Range(int(found["Timeline"]), parse_lsn(found["Start-LSN"]), parse_lsn(found["End-LSN"]))
     except (ValueError, KeyError, TypeError):
-        raise IntegrityError(
-            "the base backup's own manifest cannot be read", remedy="take the base backup again"
-        ) from None
+        raise _unreadable() from None
+
+
+def sizes(manifest: bytes) -> dict[int | None, int]:
+    """Bytes of the files of each tablespace, by its OID, and of the data directory (None), by the same manifest.
+
+    The WAL that is with them is not among them. IntegrityError as before.
+    """
+    found: dict[int | None, int] = {None: 0}
+    try:
+        for file in json.loads(manifest)["Files"]:
+            match = _IN_TABLESPACE.match(file.get("Path", ""))
+            oid = int(match[1]) if match else None
+            found[oid] = found.get(oid, 0) + int(file["Size"])
+    except (ValueError, KeyError, TypeError):
+        raise _unreadable() from None
+    return found
+
+
+def _unreadable() -> IntegrityError:
+    return IntegrityError("the base backup's own manifest cannot be read", remedy="take the base backup again")
 
 
 def now_of(connection: Connection) -> datetime:

@@ -1,17 +1,20 @@
 """A base backup that is not whole, or that stands in the way of the dump, costs the recovery that it was taken for."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 
 import psycopg
 import pytest
+from zstandard import ZstdCompressor, ZstdDecompressor
 
 from desbuquei_backups.core.errors import IntegrityError, NotFound, SlotError, ToolFailed
 from desbuquei_backups.core.manifest import Manifest, Role
 from desbuquei_backups.core.slots import Slot
 from desbuquei_backups.embedded import Server, servers
 from desbuquei_backups.embedded.place import forget
+from desbuquei_backups.operations import unpacking
 from desbuquei_backups.operations.archive import archive
 from desbuquei_backups.operations.base_backup import BaseTaken, NotApplicable, take_base_backup
 from desbuquei_backups.operations.dump import take_dump
@@ -61,6 +64,14 @@ def without_replication(source: psycopg.Connection, source_url: str, database_na
     source.execute(f"drop owned by {name}; drop role {name}")
 
 
+@pytest.fixture(params=[True, False], ids=["the server compresses", "it cannot"])
+def compresses(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Whether the server compresses what it sends: one that was built without zstd does not."""
+    if not request.param:
+        monkeypatch.setattr(physical, "compresses", lambda connection: False)
+    return bool(request.param)
+
+
 def taken(site: Site, slot: Slot) -> BaseTaken:
     take_dump(site, slot)
     found = take_base_backup(site, slot)
@@ -79,7 +90,7 @@ def inside(site: Site, manifest: Manifest, role: Role) -> bytes:
     return b"".join(read_inside(read_file(site.settings.folder / file.name), file, site.identity))
 
 
-def test_it_is_part_of_the_dailys_manifest_and_archive_and_every_file_verifies(bare, slot) -> None:
+def test_it_is_part_of_the_dailys_manifest_and_archive_and_every_file_verifies(bare, slot, compresses) -> None:
     site = bare
     found = taken(site, slot)
     assert found.verified is not None
@@ -103,7 +114,7 @@ def test_the_servers_own_configuration_is_kept_wherever_it_lies(site, shop, slot
     assert "replication" in kept["pg_hba.conf"]
 
 
-def test_tablespaces_are_files_of_their_own_and_verify_with_it(sample_site, slot) -> None:
+def test_tablespaces_are_files_of_their_own_and_verify_with_it(sample_site, slot, compresses) -> None:
     found = taken(sample_site, slot)
     assert found.verified is not None
     assert found.verified.faults == []
@@ -122,15 +133,23 @@ def test_run_again_it_is_verified_and_not_taken_again(site, shop, slot) -> None:
         take_base_backup(site, slot)
 
 
-def test_a_file_altered_on_its_way_is_found_by_postgresqls_own_program(bare, bare_url, slot, monkeypatch) -> None:
+def test_a_file_altered_on_its_way_is_found_by_postgresqls_own_program(bare, slot, monkeypatch, compresses) -> None:
     site = bare
     take_dump(site, slot)
-    whole = physical.base_backup
+    streamed, written = physical.base_backup, physical.base_backup_in
 
     def altered(*given, **named):
-        return (piece.replace(b"cliente 7", b"cliente 8") for piece in whole(*given, **named))
+        return (piece.replace(b"cliente 7", b"cliente 8") for piece in streamed(*given, **named))
+
+    def altered_in(programs, parameters, into, **named):
+        yield from written(programs, parameters, into.with_name("aside"), **named)
+        tar = ZstdDecompressor().decompressobj().decompress((into.with_name("aside") / "base.tar.zst").read_bytes())
+        (into / "base.tar.zst").write_bytes(ZstdCompressor().compress(tar.replace(b"cliente 7", b"cliente 8")))
+        (into.with_name("aside") / physical.MANIFEST).rename(into / physical.MANIFEST)
+        shutil.rmtree(into.with_name("aside"))
 
     monkeypatch.setattr(physical, "base_backup", altered)
+    monkeypatch.setattr(physical, "base_backup_in", altered_in)
     with pytest.raises(IntegrityError, match="checksum mismatch"):
         take_base_backup(site, slot)
     # The dump stands alone.
@@ -150,7 +169,9 @@ def test_without_replication_the_dump_stands_alone_and_nothing_is_made_on_the_se
     assert seal(site, slot).manifest.base is None
 
 
-def test_a_database_that_goes_away_meanwhile_leaves_no_file_under_a_final_name(bare, slot, monkeypatch) -> None:
+def test_a_database_that_goes_away_meanwhile_leaves_no_file_under_a_final_name(
+    bare, slot, monkeypatch, compresses
+) -> None:
     site = bare
     take_dump(site, slot)
 
@@ -158,12 +179,45 @@ def test_a_database_that_goes_away_meanwhile_leaves_no_file_under_a_final_name(b
         yield b"\0" * 100
         raise ToolFailed("pg_basebackup was killed", remedy="run again")
 
+    def broken_in(programs, parameters, into, **named):
+        (into / "base.tar.zst").write_bytes(b"\0" * 100)
+        yield
+        raise ToolFailed("pg_basebackup was killed", remedy="run again")
+
     monkeypatch.setattr(physical, "base_backup", broken)
+    monkeypatch.setattr(physical, "base_backup_in", broken_in)
     with pytest.raises(ToolFailed) as caught:
         take_base_backup(site, slot)
     assert caught.value.backup_id == slot.backup_id
     assert not list(site.settings.folder.glob("*.base*"))
     assert not list(site.settings.folder.glob(".*partial"))
+    assert not list(site.settings.folder.glob(".unpacked-*"))
+
+
+def test_without_room_to_unpack_it_a_tar_that_is_cut_off_is_found_all_the_same(bare, slot, monkeypatch) -> None:
+    site = bare
+    take_dump(site, slot)
+    written = physical.base_backup_in
+
+    def cut_off(programs, parameters, into, **named):
+        for _ in written(programs, parameters, into, **named):
+            pass
+        packed = into / "base.tar.zst"
+        tar = ZstdDecompressor().decompressobj().decompress(packed.read_bytes())
+        into.joinpath("shorter").write_bytes(ZstdCompressor().compress(tar[: len(tar) // 2]))
+        into.joinpath("shorter").replace(packed)
+        yield
+
+    monkeypatch.setattr(physical, "base_backup_in", cut_off)
+    monkeypatch.setattr(unpacking, "_SPARE", 1e9)
+    with pytest.raises(IntegrityError, match="cut off"):
+        take_base_backup(site, slot)
+    monkeypatch.setattr(physical, "base_backup_in", written)
+    found = take_base_backup(site, slot)
+    assert isinstance(found, BaseTaken)
+    assert found.verified is not None
+    assert not found.verified.faults
+    assert "free" in found.verified.unread
 
 
 def test_encrypted_it_is_opened_and_verified_only_where_the_identity_is(bare, slot, tmp_path) -> None:
