@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from typing import Any
 
 import psycopg
 
-from desbuquei_backups.core.errors import BackupError, IntegrityError, ToolFailed
+from desbuquei_backups.core.errors import BackupError, DiskError, IntegrityError, ToolFailed
 from desbuquei_backups.core.wal import parse_lsn
 from desbuquei_backups.postgres.connection import Connection, connect
 from desbuquei_backups.postgres.logical import run
@@ -20,6 +21,8 @@ from desbuquei_backups.postgres.programs import Programs, clean_environment
 MANIFEST = "backup_manifest"
 _COMPRESSION = "server-zstd:level=1,workers=2"
 _LOOK_SECONDS = 0.05
+_FULL = ("No space left on device", "Disk quota exceeded")
+_LIMITED = f"killed by signal {signal.SIGXFSZ.value}"
 _IN_TABLESPACE = re.compile(r"pg_tblspc/(\d+)/")
 LINKING = 18  # the first whose pg_combinebackup can link files
 CONTROL = "global/pg_control"
@@ -101,11 +104,19 @@ def base_backup_in(
     """The same in the empty folder `into`, fsynced: `base.tar`, one by the OID of each tablespace, and the manifest.
 
     `compressed`: as zstd, by the server (see `compresses`), `.zst` then; less passes on its way here. It comes back now
-    and then while they grow. ToolFailed, SourceUnreachable.
+    and then while they grow. ToolFailed, SourceUnreachable; DiskError if `into` is on a full disk.
     """
     arguments = [f"--pgdata={into}", *_options(label, against), *([f"--compress={_COMPRESSION}"] if compressed else [])]
-    for _ in run(programs, "pg_basebackup", arguments, _replication(parameters), every=_LOOK_SECONDS):
-        yield
+    try:
+        for _ in run(programs, "pg_basebackup", arguments, _replication(parameters), every=_LOOK_SECONDS):
+            yield
+    except ToolFailed as error:
+        # The last is how a limit on a file's size ends it. What the server says of its own disk names no file of ours.
+        if (str(into) in error.what and any(words in error.what for words in _FULL)) or _LIMITED in error.what:
+            raise DiskError(
+                f"{into.parent}: the disk is full", remedy="free space or enlarge the disk, then run again"
+            ) from None
+        raise
 
 
 def compresses(connection: Connection) -> bool:

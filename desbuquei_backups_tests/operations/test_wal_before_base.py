@@ -97,6 +97,7 @@ def test_one_that_is_not_whole_has_failed_too(wal_site, own_server, slot, monkey
     def altered(*given, **named):
         return (piece.replace(b"cliente 7", b"cliente 8") for piece in whole(*given, **named))
 
+    monkeypatch.setattr(physical, "compresses", lambda _: False)
     monkeypatch.setattr(physical, "base_backup", altered)
     take_dump(wal_site, slot)
     with pytest.raises(IntegrityError, match="checksum mismatch"):
