@@ -5,9 +5,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import botocore.session
 import hypothesis
 import psycopg
 import pytest
@@ -16,12 +18,11 @@ from psycopg import sql
 from desbuquei_backups.core.slots import Slot
 from desbuquei_backups.core.tiers import load_policy
 from desbuquei_backups.embedded import Server, servers
-from desbuquei_backups.embedded.place import forget
 from desbuquei_backups.embedded.samples import load_plain, load_supabase
 from desbuquei_backups.operations.settings import DATABASE_URL, RESTORE_URL, S3_URL, Settings
 from desbuquei_backups.operations.site import Site
 from desbuquei_backups.storage.s3 import Bucket
-from desbuquei_backups_tests.embedded.processes import eventually, living
+from desbuquei_backups_tests.embedded.processes import deserted_in_the_end
 from desbuquei_backups_tests.left_behind import clearing, leaving_nothing
 from desbuquei_backups_tests.urls import with_database
 
@@ -62,14 +63,15 @@ class Clock:
 hypothesis.settings.register_profile("tests", deadline=None)
 hypothesis.settings.load_profile("tests")
 
+# What boto3 knows of S3 it reads anew for every client: a tenth of a second, some two thousand times.
+botocore.session.create_loader = cache(botocore.session.create_loader)
+
 
 @pytest.fixture(scope="session")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The embedded servers' state; at the end it is seen to be deserted, and removed."""
-    path = tmp_path_factory.mktemp("home")
-    yield path
-    assert eventually(lambda: not living(path)), living(path)
-    forget(path)
+    """The embedded servers' state."""
+    with deserted_in_the_end(tmp_path_factory.mktemp("home")) as path:
+        yield path
 
 
 @pytest.fixture(scope="session")
@@ -79,6 +81,7 @@ def endpoints(home: Path) -> Iterator[Endpoints]:
         with psycopg.connect(running.postgres[Server.SOURCE].url, autocommit=True) as connection:
             # Its transactions, at no moment that a test could know, would count as changes.
             connection.execute("alter system set autovacuum = off")
+            connection.execute("alter system set fsync = off")
             connection.execute("select pg_reload_conf()")
         yield Endpoints(
             source=running.postgres[Server.SOURCE].url,

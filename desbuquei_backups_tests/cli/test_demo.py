@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from desbuquei_backups.embedded.place import forget
-from desbuquei_backups_tests.embedded.processes import eventually, living
+from desbuquei_backups.embedded import samples
+from desbuquei_backups.embedded.trial import Shape, trial
+from desbuquei_backups_tests.conftest import SAMPLE_ROWS
+from desbuquei_backups_tests.embedded.processes import deserted_in_the_end
 
 _DESBUQUEI = [str(Path(sys.executable).with_name("desbuquei"))]
 _EMBEDDED = {f"DESBUQUEI_{name}_URL": "embedded" for name in ("DATABASE", "RESTORE", "S3")}
@@ -20,10 +22,13 @@ _EMBEDDED = {f"DESBUQUEI_{name}_URL": "embedded" for name in ("DATABASE", "RESTO
 
 @pytest.fixture(scope="module")
 def trial_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    home = tmp_path_factory.mktemp("trial")
-    yield home
-    assert eventually(lambda: not living(home)), living(home)
-    forget(home)
+    # As the demo itself loads it, but for its size: it is dumped, restored and compared again and again.
+    with deserted_in_the_end(tmp_path_factory.mktemp("trial")) as home:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setitem(samples.load_plain.__kwdefaults__, "rows", SAMPLE_ROWS)
+            with trial(home, Shape.PLAIN, lambda _: None):
+                pass
+        yield home
 
 
 def _environment(home: Path, **more: str) -> dict[str, str]:

@@ -56,6 +56,7 @@ def test_every_class_has_a_price_and_a_least_duration() -> None:
 
 @given(st.integers(1, 10**13), st.integers(0, 10**12))
 def test_more_bytes_never_cost_less_within_a_class(size: int, more: int) -> None:
-    for name, tier in POLICY.tiers.items():
-        if tier.cron is not None and stored_as(tier, size) is stored_as(tier, size + more):
-            assert of(name, size + more).usd >= of(name, size).usd
+    for less, bigger in zip(monthly_costs(POLICY, size), monthly_costs(POLICY, size + more), strict=True):
+        tier = POLICY.tier(less.tier)
+        if stored_as(tier, size) is stored_as(tier, size + more):
+            assert bigger.usd >= less.usd

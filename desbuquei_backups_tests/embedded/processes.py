@@ -3,10 +3,12 @@
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from desbuquei_backups.embedded.home import Home
+from desbuquei_backups.embedded.place import forget
 
 
 def eventually(what: Callable[[], bool], patience: float = 40.0) -> bool:
@@ -35,6 +37,14 @@ def living(home: Path) -> list[str]:
         if supervises or any(place.startswith(folder) for folder in folders):
             found.append(f"{process.name} {' '.join(command)}")
     return found
+
+
+@contextmanager
+def deserted_in_the_end(home: Path) -> Iterator[Path]:
+    """The embedded servers' state there; at the end nobody of it is seen to be alive, and it is removed."""
+    yield home
+    assert eventually(lambda: not living(home)), living(home)
+    forget(home)
 
 
 def process_id(home: Path, name: str) -> int:

@@ -1,12 +1,9 @@
 """A manifest in the bucket that is missing, damaged, too new or another's: it is named, and hides no other backup."""
 
 import json
-import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
-import psycopg
 import pytest
-from psycopg import sql
 
 from desbuquei_backups.core.comparison import Verdict
 from desbuquei_backups.core.errors import IntegrityError, NotFound
@@ -26,10 +23,8 @@ BAD, OTHER = "daily-2026-01-30-020000", "daily-2026-01-31-020000"
 
 
 @pytest.fixture
-def into(restore_url: str, scratch: psycopg.Connection) -> Iterator[Destination]:
-    name = f"into_{uuid.uuid4().hex[:12]}"
-    yield destination(with_database(restore_url, name))
-    scratch.execute(sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name)))
+def into(target: str) -> Destination:
+    return destination(target)
 
 
 def spoilt(manifest: Manifest, **changed: object) -> bytes:

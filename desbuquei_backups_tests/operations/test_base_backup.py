@@ -13,7 +13,6 @@ from desbuquei_backups.core.errors import IntegrityError, NotFound, SlotError, T
 from desbuquei_backups.core.manifest import Manifest, Role
 from desbuquei_backups.core.slots import Slot
 from desbuquei_backups.embedded import Server, servers
-from desbuquei_backups.embedded.place import forget
 from desbuquei_backups.operations import unpacking
 from desbuquei_backups.operations.archive import archive
 from desbuquei_backups.operations.base_backup import BaseTaken, NotApplicable, take_base_backup
@@ -27,7 +26,7 @@ from desbuquei_backups.postgres import physical
 from desbuquei_backups.storage.inside import read_inside
 from desbuquei_backups.storage.stream import read_file
 from desbuquei_backups_tests.conftest import MakeSite
-from desbuquei_backups_tests.embedded.processes import eventually, living
+from desbuquei_backups_tests.embedded.processes import deserted_in_the_end
 from desbuquei_backups_tests.keys import new_key
 from desbuquei_backups_tests.operations.losses import flip, spoil
 from desbuquei_backups_tests.urls import with_credentials
@@ -40,14 +39,11 @@ _PHYSICAL = {Role.BASE, Role.TABLESPACE, Role.BASE_MANIFEST, Role.CONFIGURATION}
 @pytest.fixture(scope="module")
 def bare_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A superuser's URL of a cluster of its own, which has no tablespaces: pg_basebackup streams it."""
-    home = tmp_path_factory.mktemp("bare")
-    with servers(home, Server.SOURCE) as running:
+    with deserted_in_the_end(tmp_path_factory.mktemp("bare")) as home, servers(home, Server.SOURCE) as running:
         url = running.postgres[Server.SOURCE].url
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute("create table clientes as select 'cliente ' || i as nome from generate_series(1, 50) i")
         yield url
-    assert eventually(lambda: not living(home)), living(home)
-    forget(home)
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from desbuquei_backups.operations.destination import destination
 from desbuquei_backups.operations.dump import take_dump
 from desbuquei_backups.operations.restore import Wanted, restore
 from desbuquei_backups.operations.seal import seal
+from desbuquei_backups_tests.embedded.processes import deserted_in_the_end
 
 _ONTO = Wanted(platform="supabase")
 # The sample as a project is before anybody has made anything in it.
@@ -44,14 +45,20 @@ select lo_unlink(800001);
 
 @pytest.fixture(scope="module")
 def old_project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with servers(tmp_path_factory.mktemp("old"), Server.SUPABASE) as running:
+    with (
+        deserted_in_the_end(tmp_path_factory.mktemp("old")) as home,
+        servers(home, Server.SUPABASE) as running,
+    ):
         yield load_supabase(running.postgres[Server.SUPABASE].url, postgres_password="old", rows=200)
 
 
 @pytest.fixture(scope="module")
 def new_project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
     """The URLs of a fresh project: of the role postgres, and of the platform's own superuser."""
-    with servers(tmp_path_factory.mktemp("new"), Server.SUPABASE) as running:
+    with (
+        deserted_in_the_end(tmp_path_factory.mktemp("new")) as home,
+        servers(home, Server.SUPABASE) as running,
+    ):
         platform = running.postgres[Server.SUPABASE].url
         url = load_supabase(platform, postgres_password="new", rows=20)
         with psycopg.connect(platform, autocommit=True) as connection:
