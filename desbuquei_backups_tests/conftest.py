@@ -22,7 +22,7 @@ from desbuquei_backups.embedded.samples import load_plain, load_supabase
 from desbuquei_backups.operations.settings import DATABASE_URL, RESTORE_URL, S3_URL, Settings
 from desbuquei_backups.operations.site import Site
 from desbuquei_backups.storage.s3 import Bucket
-from desbuquei_backups_tests.embedded.processes import deserted_in_the_end
+from desbuquei_backups_tests.embedded.processes import deserted_in_the_end, eventually
 from desbuquei_backups_tests.left_behind import clearing, leaving_nothing
 from desbuquei_backups_tests.urls import with_database
 
