@@ -163,7 +163,8 @@ def table(found: Results) -> str:
         f"| {row['stage']} | {_cell(row['guide'])} | {_cell(row['ours'])} | {_cell(row['ratio'])} |"
         for row in found["stages"]
     ]
-    parts = [vault_table(found["vault"]), recovery_table(found["recovery"]), goals_table(found["goals"])]
+    back = recovery_table(found["recovery"]) if "recovery" in found else []  # a run of before has none
+    parts = [vault_table(found["vault"]), back, goals_table(found["goals"])]
     return "\n".join(line for part in (lines, *parts) for line in (*part, ""))
 
 
