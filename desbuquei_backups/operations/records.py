@@ -60,7 +60,7 @@ def record(site: Site, manifest: Manifest, *, status: str, read: int = 0, **chan
 def line_of_manifest(manifest: Manifest, *, status: str = "success", read: int | None = None) -> Line:
     """The line of a backup that is neither archived nor proven; `read` None: what it cost is what its files say."""
     if read is None:
-        read = 0 if manifest.origin or manifest.point else sum(file.plain_size for file in manifest.files)
+        read = 0 if manifest.origin or manifest.point else sum(file.plain_size for file in manifest.logical)
     return {
         "backup_id": manifest.backup_id,
         "backup_type": manifest.tier,
