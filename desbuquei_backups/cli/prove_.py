@@ -7,9 +7,11 @@ import click
 
 from desbuquei_backups.cli.output import console, json_option, print_json
 from desbuquei_backups.cli.site import identity_option, open_site
-from desbuquei_backups.core.comparison import Verdict, tally
+from desbuquei_backups.core.comparison import Finding, Verdict, overall, tally
 
 if TYPE_CHECKING:
+    from desbuquei_backups.core.answers import Rows
+    from desbuquei_backups.core.invariants import Invariant
     from desbuquei_backups.operations.equal_copy import Proof
 
 _SHOWN = 20
@@ -23,18 +25,30 @@ def command(*, backup_id: str, identity: Path | None, as_json: bool) -> int:
     """Restore an archived backup from S3 on DESBUQUEI_RESTORE_URL, compare everything with the source, and drop it.
 
     What Dagster does for every backup; this needs neither Dagster nor the source, so that a host that has the identity
-    of encrypted backups proves them for the one that takes them. Exit status 1 if anything is not the source's.
+    of encrypted backups proves them for the one that takes them. Your own invariants (DESBUQUEI_INVARIANTS) are asked
+    too. Exit status 1 if anything is not the source's, or an invariant does not hold.
     """
     from desbuquei_backups.core.slots import Slot
     from desbuquei_backups.operations.restored_copy import prove
 
     with open_site(identity=identity) as site:
-        done = prove(site, Slot.of_id(backup_id))
+        done = prove(site, Slot.of_id(backup_id), judged_by=_judged)
     if as_json:
         print_json(_document(done))
     else:
         _print(done)
-    return int(done.verdict is Verdict.DIFFERS)
+    return int(Verdict.DIFFERS in (done.verdict, overall(_answers(done))))
+
+
+def _judged(invariant: "Invariant", found: "Rows") -> Finding:
+    """Great Expectations is imported only where an expectation of its own is asked for."""
+    from desbuquei_backups.validation.expectations import meets
+
+    return meets(invariant, found)
+
+
+def _answers(done: "Proof") -> list[Finding]:
+    return [finding for each in done.invariants for finding in each.findings]
 
 
 def _print(done: "Proof") -> None:
@@ -50,6 +64,12 @@ def _print(done: "Proof") -> None:
         out.print(f"  {escape(each.subject)}: {escape(each.why or each.verdict)}")
     if len(rest) > _SHOWN:
         out.print(f"  … and {len(rest) - _SHOWN:,} more, see --json")
+    if done.invariants:
+        out.print(f"  {'invariants':<11} {tally(_answers(done))}")
+    for answer in done.invariants:
+        for each in answer.findings:
+            if each.verdict is not Verdict.MATCHES:
+                out.print(f"  {answer.name}: {escape(answer.wanted)}: {escape(each.why)}")
 
 
 def _document(done: "Proof") -> dict[str, Any]:
@@ -60,17 +80,19 @@ def _document(done: "Proof") -> dict[str, Any]:
         "restored": done.restored,
         "server_version": done.server_version,
         "stage_seconds": dict(done.seconds),
-        **{
-            name: [
-                {
-                    "subject": each.subject,
-                    "source": each.source,
-                    "restored": each.restored,
-                    "verdict": each.verdict.value,
-                    "why": each.why,
-                }
-                for each in found
-            ]
-            for name, found in findings.items()
-        },
+        **{name: [_finding(each) for each in found] for name, found in findings.items()},
+        "invariants": [
+            {"name": each.name, "wanted": each.wanted, "findings": [_finding(found) for found in each.findings]}
+            for each in done.invariants
+        ],
+    }
+
+
+def _finding(each: Finding) -> dict[str, Any]:
+    return {
+        "subject": each.subject,
+        "source": each.source,
+        "restored": each.restored,
+        "verdict": each.verdict.value,
+        "why": each.why,
     }

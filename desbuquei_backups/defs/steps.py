@@ -1,6 +1,6 @@
 """What each asset of a tier does: one operation, its metadata, its checks, and errors that say whether to retry."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import dagster as dg
@@ -36,6 +36,7 @@ from desbuquei_backups.operations.second_place import archive_in_second_place
 from desbuquei_backups.operations.site import Site
 from desbuquei_backups.operations.whereabouts import stored_anywhere
 from desbuquei_backups.validation import checks
+from desbuquei_backups.validation.expectations import meets
 from desbuquei_backups.validation.judge import Judgement
 from desbuquei_backups.validation.shortened import of_error, shortened
 
@@ -206,21 +207,22 @@ def _archived(
         )
 
 
-def restored_copy(context: dg.AssetExecutionContext, backups: Backups, tier: str) -> Steps:
+def restored_copy(context: dg.AssetExecutionContext, backups: Backups, tier: str, invariants: Sequence[str]) -> Steps:
     """Restore and compare, or take over what the restored copy of the same bytes showed.
 
     Where no identity opens an encrypted backup, nothing is proven and nothing disproven: it is for another host to do.
-    WAL is proven by a recovery drill.
+    WAL is proven by a recovery drill. `invariants`: the user's own checks, by name.
     """
+    every = (*checks.RESTORED_COPY_CHECKS, *invariants)
     with opened(context, backups, tier) as (site, slot):
         try:
-            proof = prove(site, slot)
+            proof = prove(site, slot, judged_by=meets)
         except NoDump as error:
-            yield from (not_applicable_check(name, error.what) for name in checks.RESTORED_COPY_CHECKS)
+            yield from (not_applicable_check(name, error.what) for name in every)
             return
         except IdentityError as error:
             context.log.warning(f"{error}")
-            yield from (skipped_check(name, error.what) for name in checks.RESTORED_COPY_CHECKS)
+            yield from (skipped_check(name, error.what) for name in every)
             return
         except BackupError as error:
             yield from _untrue(site, slot, "restored_copy", error, *checks.RESTORED_COPY_CHECKS)
@@ -228,7 +230,13 @@ def restored_copy(context: dg.AssetExecutionContext, backups: Backups, tier: str
         yield dg.MaterializeResult(
             data_version=dg.DataVersion(proof.manifest.dump.sha256),
             metadata=proof_metadata(proof),
-            check_results=_said(site, slot, "restored_copy", *checks.restored_copy_matches(proof)),
+            check_results=_said(
+                site,
+                slot,
+                "restored_copy",
+                *checks.restored_copy_matches(proof),
+                *checks.invariants_hold(proof.invariants, invariants),
+            ),
         )
 
 

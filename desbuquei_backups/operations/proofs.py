@@ -7,6 +7,7 @@ from datetime import datetime
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
+from desbuquei_backups.core.answers import Answer
 from desbuquei_backups.core.comparison import Finding, Verdict
 from desbuquei_backups.core.errors import NotFound
 from desbuquei_backups.core.manifest import Manifest
@@ -21,7 +22,8 @@ class RecordedProof(BaseModel):
     """One proof. `restored`: the id of the backup whose object was restored, which has the same SHA-256.
 
     `seconds`: how long each stage of it took; none, where what had been restored before was taken over. The texts of
-    findings that are long are there as their SHA-256.
+    findings that are long are there as their SHA-256. `invariants`: the user's own; where one
+    does not hold, it did not in the source either, and the copy is a good one.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -34,6 +36,7 @@ class RecordedProof(BaseModel):
     contents: Sequence[Finding]
     schema_: Sequence[Finding]
     seconds: Mapping[str, float] = {}
+    invariants: Sequence[Answer] = ()
 
     @property
     def failed(self) -> bool:
@@ -96,6 +99,7 @@ def of_findings(
     contents: Sequence[Finding],
     schema: Sequence[Finding],
     seconds: Mapping[str, float],
+    invariants: Sequence[Answer] = (),
 ) -> RecordedProof:
     """The record of a proof that was just made."""
     return RecordedProof(
@@ -108,6 +112,7 @@ def of_findings(
         contents=[_short(each) for each in contents],
         schema_=[_short(each) for each in schema],
         seconds=seconds,
+        invariants=invariants,
     )
 
 

@@ -11,6 +11,7 @@ from desbuquei_backups.core.errors import Busy, NotFound
 from desbuquei_backups.core.manifest import Manifest, Role
 from desbuquei_backups.core.slots import Slot
 from desbuquei_backups.operations import proofs, records
+from desbuquei_backups.operations.answering import Judge, ask_all, take_over, unjudged
 from desbuquei_backups.operations.comparing import compare_contents, left_around
 from desbuquei_backups.operations.copies import Copy, Place, refuse_without_dump
 from desbuquei_backups.operations.equal_copy import Proof, checksum_finding, equal_proof, readable
@@ -33,13 +34,14 @@ _PLACES = {Place.S3: "S3", Place.SECOND: "the second place", Place.DISK: "disk"}
 PROPERTIES = "DATABASE PROPERTIES"
 
 
-def prove(site: Site, slot: Slot) -> Proof:
+def prove(site: Site, slot: Slot, *, judged_by: Judge = unjudged) -> Proof:
     """Restore the archived backup of `slot` into a database of its own, compare, and drop it.
 
     A copy is proven by the restored copy of the backup that it was taken from, and its object's equal checksum; asked
-    for once more, it is restored itself, unless it is frozen. NotFound if it is not archived; NoDump if it is of WAL;
-    IntegrityError if its objects are not what its manifest says; ToolFailed if psql cannot restore it; TargetRefused if
-    the restore server is the source; Frozen if there is no copy that can be read.
+    for once more, it is restored itself, unless it is frozen. `judged_by` judges the user's invariants that name an
+    expectation. NotFound if it is not archived; NoDump if it is of WAL; IntegrityError if its objects are not what its
+    manifest says; ToolFailed if psql cannot restore it; TargetRefused if the restore server is the source; Frozen if
+    there is no copy that can be read.
     """
     with (
         naming(slot.backup_id),
@@ -55,7 +57,7 @@ def prove(site: Site, slot: Slot) -> Proof:
                 remedy=f"desbuquei backup {slot.tier} --slot {slot.key} finishes what is missing",
             )
         refuse_without_dump(manifest)
-        proof = equal_proof(site, manifest) or _restored(site, manifest)
+        proof = equal_proof(site, manifest) or _restored(site, manifest, judged_by)
         recorded = proofs.of_findings(
             manifest,
             site.now(),
@@ -65,6 +67,7 @@ def prove(site: Site, slot: Slot) -> Proof:
             proof.contents,
             proof.schema,
             proof.seconds,
+            proof.invariants,
         )
         proofs.keep(site.bucket, recorded, tags_of(manifest, manifest.backup_id))
         records.change(site, slot.backup_id, **recorded.recorded())
@@ -86,18 +89,21 @@ def _one_at_a_time(site: Site, slot: Slot) -> Iterator[None]:
         yield
 
 
-def _restored(site: Site, manifest: Manifest) -> Proof:
+def _restored(site: Site, manifest: Manifest, judged_by: Judge) -> Proof:
     copy = readable(site, manifest)
-    proof = _Proving(site, copy).prove()
+    proof = _Proving(site, copy, judged_by).prove()
     if copy.place is Place.S3 and copy.manifest == manifest:
         return proof
-    return replace(proof, manifest=manifest, contents=[*proof.contents, checksum_finding(site, manifest)])
+    contents = [*proof.contents, checksum_finding(site, manifest)]
+    answers = take_over(site, manifest, proof.invariants, proof.restored)
+    return replace(proof, manifest=manifest, contents=contents, invariants=answers)
 
 
 @dataclass
 class _Proving:
     site: Site
     copy: Copy
+    judged_by: Judge
     seconds: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -123,6 +129,8 @@ class _Proving:
                     )
                 with timed(self.seconds, "schema"):
                     schema = self._compare_schema(connection, programs, scratch, around, found)
+                with timed(self.seconds, "invariants"):
+                    invariants = ask_all(self.site, self.manifest, scratch, self.judged_by)
                 version = connection.info.parameter_status("server_version") or ""
         return Proof(
             self.manifest,
@@ -134,6 +142,7 @@ class _Proving:
             version,
             self.manifest.backup_id,
             self.copy.place,
+            invariants,
         )
 
     def _load(self, programs: Programs, scratch: Scratch, around: Around) -> Found:

@@ -57,13 +57,13 @@ def scratch_database(site: Site, manifest: Manifest, globals_script: str) -> Ite
                 power = sql.SQL("superuser" if role in powerful else "nosuperuser")
                 server.execute(sql.SQL("create role {} nologin {}").format(sql.Identifier(role), power))
                 made_roles.append(role)
-                _mark(server, "role", role)
+                mark(server, "role", role)
             if spaces:
                 server.execute("set allow_in_place_tablespaces = on")
             for space in spaces:
                 server.execute(sql.SQL("create tablespace {} location ''").format(sql.Identifier(space)))
                 made_spaces.append(space)
-                _mark(server, "tablespace", space)
+                mark(server, "tablespace", space)
             locale_missing = target.create_database(server, name, manifest.server)
             parameters = parse(url, setting=RESTORE_URL) | {"dbname": name}
             with connect(url, setting=RESTORE_URL, dbname=name) as inside:
@@ -73,7 +73,8 @@ def scratch_database(site: Site, manifest: Manifest, globals_script: str) -> Ite
             _drop(server, [name], made_roles, made_spaces)
 
 
-def _mark(server: Connection, kind: LiteralString, name: str) -> None:
+def mark(server: Connection, kind: LiteralString, name: str) -> None:
+    """Mark what was made for a restored copy, so that the next one drops it if this run dies."""
     server.execute(sql.SQL("comment on {} {} is {}").format(sql.SQL(kind), sql.Identifier(name), sql.Literal(_MARK)))
 
 

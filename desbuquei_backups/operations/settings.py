@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from desbuquei_backups.core.errors import ConfigurationError
+from desbuquei_backups.core.invariants import NONE, Invariant, load_invariants
 from desbuquei_backups.core.tiers import Policy, load_policy
 from desbuquei_backups.storage.age_keys import IDENTITY, RECIPIENTS, parse_recipients
 
@@ -14,6 +15,7 @@ S3_URL = "DESBUQUEI_S3_URL"
 RESTORE_URL = "DESBUQUEI_RESTORE_URL"
 SECOND_S3_URL = "DESBUQUEI_SECOND_S3_URL"
 PRUNE_S3 = "DESBUQUEI_PRUNE_S3"
+INVARIANTS = "DESBUQUEI_INVARIANTS"
 
 URLS = (DATABASE_URL, S3_URL, RESTORE_URL)
 _MEANING = {
@@ -37,7 +39,7 @@ class Settings:
     `second_aws`: what reaches the second place and is not as for the first. `age_recipients`: the public keys that
     backups are encrypted to before they are written; none: they are not. `age_identity`: a file with the secret key of
     one of them, where copies are restored. `prunes_s3`: whether what is too old in S3 is deleted from here; if not,
-    these credentials need not be able to.
+    these credentials need not be able to. `invariants`: the user's own questions, by name.
     """
 
     policy: Policy
@@ -49,6 +51,7 @@ class Settings:
     age_recipients: Sequence[str] = ()
     age_identity: Path | None = None
     prunes_s3: bool = True
+    invariants: Mapping[str, Invariant] = field(default_factory=dict)
 
     def url(self, name: str) -> str:
         """The URL of that setting; ConfigurationError if it is unset."""
@@ -125,6 +128,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         age_recipients=parse_recipients(environment.get(RECIPIENTS, "")),
         age_identity=Path(identity).absolute() if (identity := environment.get(IDENTITY)) else None,
         prunes_s3=_prunes_s3(environment.get(PRUNE_S3)),
+        invariants=load_invariants(Path(asked)) if (asked := environment.get(INVARIANTS)) else NONE,
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
+from desbuquei_backups.core.answers import Answer
 from desbuquei_backups.core.comparison import Finding, Verdict, compare
 from desbuquei_backups.core.manifest import FileFacts, Manifest
 from desbuquei_backups.core.periods import in_words
@@ -198,6 +199,20 @@ def restored_copy_matches(proof: Proof) -> list[Judgement]:
         judge(CONTENT_MATCHES, proof.contents),
         judge(SCHEMA_MATCHES, proof.schema),
     ]
+
+
+def invariants_hold(answers: Sequence[Answer], names: Sequence[str]) -> list[Judgement]:
+    """The user's own invariants of those names, one judgement each; of one that was not asked nothing is claimed."""
+    found = {each.name: each.findings for each in answers}
+    missing = [Finding("answer", None, None, Verdict.UNCOMPARED, "it was not asked")]
+    return [_answered(judge(name, found.get(name, missing))) for name in names]
+
+
+def _answered(judgement: Judgement) -> Judgement:
+    """What was asked for and what was found say more than how many match."""
+    finding = judgement.findings[0]
+    why = finding.why.split("\n", 1)[0]
+    return replace(judgement, summary=f"{finding.source or 'an answer'}: {why or judgement.verdict}")
 
 
 def retention_is_honoured(findings: Sequence[Finding]) -> Judgement:
