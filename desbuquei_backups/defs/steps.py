@@ -38,7 +38,7 @@ from desbuquei_backups.operations.whereabouts import stored_anywhere
 from desbuquei_backups.validation import checks
 from desbuquei_backups.validation.expectations import meets
 from desbuquei_backups.validation.judge import Judgement
-from desbuquei_backups.validation.shortened import of_error, shortened
+from desbuquei_backups.validation.shortened import of_error, shortened, whole
 
 STOPPED = "stopped by a person"
 # Logical dumps in place of increments are as much as the server allows, and so is how it is reached.
@@ -97,14 +97,15 @@ def _of_dumps(site: Site, slot: Slot) -> list[dg.AssetCheckResult]:
 def _of_wal(site: Site, slot: Slot, manifest: Manifest) -> list[dg.AssetCheckResult]:
     """Whether any second up to the point can be recovered to, as far as looking at server, spool and S3 tells."""
     judged = judged_wal(site, manifest)
-    said.checks(site, slot.backup_id, "dump", [shortened(each) for each, _ in judged])
+    found = [each for each, _ in judged]
+    said.checks(site, slot.backup_id, "dump", list(map(shortened, found)), whole=list(map(whole, found)))
     return [check_result(each, worst=worst) for each, worst in judged]
 
 
 def _said(site: Site, slot: Slot, step: str, *judgements: Judgement) -> list[dg.AssetCheckResult]:
     """The step's check results, said in the chain of evidence too."""
     if judgements:
-        said.checks(site, slot.backup_id, step, [shortened(each) for each in judgements])
+        said.checks(site, slot.backup_id, step, list(map(shortened, judgements)), whole=list(map(whole, judgements)))
     return [check_result(each, worst=_WORST.get(each.check, dg.AssetCheckSeverity.ERROR)) for each in judgements]
 
 

@@ -108,9 +108,9 @@ def of_findings(
         proven_at=at,
         restored=restored,
         server_version=server_version,
-        row_counts=[_short(each) for each in row_counts],
-        contents=[_short(each) for each in contents],
-        schema_=[_short(each) for each in schema],
+        row_counts=[digested(each) for each in row_counts],
+        contents=[digested(each) for each in contents],
+        schema_=[digested(each) for each in schema],
         seconds=seconds,
         invariants=invariants,
     )
@@ -120,7 +120,8 @@ def _start(backup_id: str) -> str:
     return f"{Slot.of_id(backup_id).tier}/{backup_id}.proof-"
 
 
-def _short(finding: Finding) -> Finding:
+def digested(finding: Finding) -> Finding:
+    """The finding, what it compares as a SHA-256 where it is long."""
     return Finding(finding.subject, _digest(finding.source), _digest(finding.restored), finding.verdict, finding.why)
 
 
