@@ -15,11 +15,15 @@ _LONGEST = 60
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """A query's result: the names of its columns, its first rows, and how many it returned."""
+    """A query's result: the names of its columns, its first rows, and how many it returned.
+
+    `secret`: no row may be repeated, since what is said of it is kept where the backup is only encrypted.
+    """
 
     columns: Sequence[str]
     rows: Sequence[Sequence[object]]
     count: int
+    secret: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +90,8 @@ def uncompared(invariant: Invariant, why: str) -> Finding:
 
 def shown(found: Rows) -> str:
     """The first rows, one a line: `id=7, customer=99`."""
+    if found.secret:
+        return "they are not shown: the backup is encrypted"
     lines = [
         ", ".join(f"{name}={_text(value)}" for name, value in zip(found.columns, row, strict=True))
         for row in found.rows[:_ROWS_SHOWN]

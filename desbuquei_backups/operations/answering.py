@@ -7,6 +7,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from itertools import islice
 from typing import LiteralString
@@ -55,7 +56,7 @@ def ask_all(site: Site, manifest: Manifest, scratch: Scratch, judged_by: Judge) 
     try:
         with _reader(site, scratch) as reader:
             for name, invariant in invariants.items():
-                answers.append(_asked(site, name, invariant, manifest.taken_at, scratch, reader, judged_by))
+                answers.append(_asked(site, name, invariant, manifest, scratch, reader, judged_by))
                 site.progress.advance(1)
     except psycopg.errors.InsufficientPrivilege as error:
         why = f"the restore server gives no role that only reads: {_said(error)}"
@@ -76,15 +77,16 @@ def _asked(
     site: Site,
     name: str,
     invariant: Invariant,
-    taken_at: datetime,
+    manifest: Manifest,
     scratch: Scratch,
     reader: str,
     judged_by: Judge,
 ) -> Answer:
+    taken_at = manifest.taken_at
     # A session of its own: with the database's own settings, and none that another question left.
     with pg.connect(site.settings.restore_url, setting=RESTORE_URL, dbname=scratch.name) as connection:
         try:
-            found = _result(connection, invariant, taken_at, reader)
+            found = replace(_result(connection, invariant, manifest.taken_at, reader), secret=bool(manifest.recipients))
         except psycopg.errors.QueryCanceled:
             why = f"it took longer than {int(invariant.timeout.total_seconds()):,} s"
         except (psycopg.Error, _TooMuch) as error:

@@ -26,7 +26,8 @@ class Proof:
     """What a restored copy showed, subject by subject, and the seconds that each stage took.
 
     `restored` is the id of the backup that was restored, from `place`: another one, where its bytes are the same.
-    `invariants`: what was found of the user's own, which say nothing of the copy, but of the data in it.
+    `invariants`: what was found of the user's own, which say nothing of the copy, but of the data in it. `kept`:
+    the name of the database, if it was not dropped.
     """
 
     manifest: Manifest
@@ -39,10 +40,12 @@ class Proof:
     restored: str
     place: Place = Place.S3
     invariants: Sequence[Answer] = ()
+    soundness: Sequence[Finding] = ()
+    kept: str | None = None
 
     @property
     def verdict(self) -> Verdict:
-        return overall([*self.row_counts, *self.contents, *self.schema])
+        return overall([*self.row_counts, *self.contents, *self.schema, *self.soundness])
 
 
 def equal_proof(site: Site, manifest: Manifest) -> Proof | None:
@@ -70,6 +73,7 @@ def equal_proof(site: Site, manifest: Manifest) -> Proof | None:
         seconds={},
         server_version=found.server_version,
         restored=found.restored,
+        soundness=found.soundness,
         invariants=take_over(site, manifest, found.invariants, found.restored),
     )
 

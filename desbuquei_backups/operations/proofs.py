@@ -37,6 +37,7 @@ class RecordedProof(BaseModel):
     schema_: Sequence[Finding]
     seconds: Mapping[str, float] = {}
     invariants: Sequence[Answer] = ()
+    soundness: Sequence[Finding] = ()
 
     @property
     def failed(self) -> bool:
@@ -45,7 +46,7 @@ class RecordedProof(BaseModel):
 
     @property
     def _wrong(self) -> list[str]:
-        findings = (*self.row_counts, *self.contents, *self.schema_)
+        findings = (*self.row_counts, *self.contents, *self.schema_, *self.soundness)
         return [each.subject for each in findings if each.verdict is Verdict.DIFFERS]
 
     def recorded(self) -> dict[str, object]:
@@ -80,14 +81,16 @@ def newest(bucket: Bucket, backup_id: str, *, dump_sha256: str) -> RecordedProof
 
 def newest_of(bucket: Bucket, keys: Sequence[str], *, dump_sha256: str) -> RecordedProof | None:
     """The same, of the proofs under those keys."""
-    for key in sorted(keys, reverse=True):
-        try:
-            proof = RecordedProof.model_validate_json(b"".join(bucket.read(key)))
-        except (ValidationError, NotFound):
-            continue
-        if proof.dump_sha256 == dump_sha256:
-            return proof
-    return None
+    found = (read(bucket, key) for key in sorted(keys, reverse=True))
+    return next((proof for proof in found if proof is not None and proof.dump_sha256 == dump_sha256), None)
+
+
+def read(bucket: Bucket, key: str) -> RecordedProof | None:
+    """The proof of that key; None if it cannot be read, or is not there any more."""
+    try:
+        return RecordedProof.model_validate_json(b"".join(bucket.read(key)))
+    except (ValidationError, NotFound):
+        return None
 
 
 def of_findings(
@@ -100,6 +103,7 @@ def of_findings(
     schema: Sequence[Finding],
     seconds: Mapping[str, float],
     invariants: Sequence[Answer] = (),
+    soundness: Sequence[Finding] = (),
 ) -> RecordedProof:
     """The record of a proof that was just made."""
     return RecordedProof(
@@ -113,6 +117,7 @@ def of_findings(
         schema_=[digested(each) for each in schema],
         seconds=seconds,
         invariants=invariants,
+        soundness=soundness,
     )
 
 

@@ -23,6 +23,7 @@ from desbuquei_backups.operations.schema import ddl_by_label, label
 from desbuquei_backups.operations.scratch import Scratch, scratch_database
 from desbuquei_backups.operations.settings import RESTORE_URL
 from desbuquei_backups.operations.site import Site, naming
+from desbuquei_backups.operations.soundness import look
 from desbuquei_backups.operations.storing import tags_of
 from desbuquei_backups.postgres import connection as pg
 from desbuquei_backups.postgres import logical
@@ -34,14 +35,16 @@ _PLACES = {Place.S3: "S3", Place.SECOND: "the second place", Place.DISK: "disk"}
 PROPERTIES = "DATABASE PROPERTIES"
 
 
-def prove(site: Site, slot: Slot, *, judged_by: Judge = unjudged) -> Proof:
+def prove(site: Site, slot: Slot, *, judged_by: Judge = unjudged, anew: bool = False, keep: bool = False) -> Proof:
     """Restore the archived backup of `slot` into a database of its own, compare, and drop it.
 
     A copy is proven by the restored copy of the backup that it was taken from, and its object's equal checksum; asked
-    for once more, it is restored itself, unless it is frozen. `judged_by` judges the user's invariants that name an
-    expectation. NotFound if it is not archived; NoDump if it is of WAL; IntegrityError if its objects are not what its
-    manifest says; ToolFailed if psql cannot restore it; TargetRefused if the restore server is the source; Frozen if
-    there is no copy that can be read.
+    for once more, or `anew`, it is restored itself, unless it is frozen. `keep`: so too, and its database stays.
+    `judged_by` judges the user's invariants that name an expectation.
+
+    NotFound if it is not archived; NoDump if it is of WAL; IntegrityError if its objects are not what its manifest
+    says; ToolFailed if psql cannot restore it; TargetRefused if the restore server is the source; Frozen if there is no
+    copy that can be read.
     """
     with (
         naming(slot.backup_id),
@@ -57,7 +60,8 @@ def prove(site: Site, slot: Slot, *, judged_by: Judge = unjudged) -> Proof:
                 remedy=f"desbuquei backup {slot.tier} --slot {slot.key} finishes what is missing",
             )
         refuse_without_dump(manifest)
-        proof = equal_proof(site, manifest) or _restored(site, manifest, judged_by)
+        proof = None if anew or keep else equal_proof(site, manifest)
+        proof = proof or _restored(site, manifest, judged_by, keep=keep)
         recorded = proofs.of_findings(
             manifest,
             site.now(),
@@ -68,6 +72,7 @@ def prove(site: Site, slot: Slot, *, judged_by: Judge = unjudged) -> Proof:
             proof.schema,
             proof.seconds,
             proof.invariants,
+            proof.soundness,
         )
         proofs.keep(site.bucket, recorded, tags_of(manifest, manifest.backup_id))
         records.change(site, slot.backup_id, **recorded.recorded())
@@ -89,9 +94,9 @@ def _one_at_a_time(site: Site, slot: Slot) -> Iterator[None]:
         yield
 
 
-def _restored(site: Site, manifest: Manifest, judged_by: Judge) -> Proof:
+def _restored(site: Site, manifest: Manifest, judged_by: Judge, *, keep: bool) -> Proof:
     copy = readable(site, manifest)
-    proof = _Proving(site, copy, judged_by).prove()
+    proof = _Proving(site, copy, judged_by, keep).prove()
     if copy.place is Place.S3 and copy.manifest == manifest:
         return proof
     contents = [*proof.contents, checksum_finding(site, manifest)]
@@ -104,6 +109,7 @@ class _Proving:
     site: Site
     copy: Copy
     judged_by: Judge
+    keep: bool
     seconds: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -112,7 +118,7 @@ class _Proving:
 
     def prove(self) -> Proof:
         globals_script = self.copy.text(Role.GLOBALS)
-        with scratch_database(self.site, self.manifest, globals_script) as scratch:
+        with scratch_database(self.site, self.manifest, globals_script, keep=self.keep) as scratch:
             around = Around(scratch.lacking)
             with (
                 pg.connect(self.site.settings.restore_url, setting=RESTORE_URL, dbname=scratch.name) as connection,
@@ -129,6 +135,8 @@ class _Proving:
                     )
                 with timed(self.seconds, "schema"):
                     schema = self._compare_schema(connection, programs, scratch, around, found)
+                with timed(self.seconds, "soundness"):
+                    soundness = look(connection, programs, scratch.url_parameters, self.site.progress)
                 with timed(self.seconds, "invariants"):
                     invariants = ask_all(self.site, self.manifest, scratch, self.judged_by)
                 version = connection.info.parameter_status("server_version") or ""
@@ -143,6 +151,8 @@ class _Proving:
             self.manifest.backup_id,
             self.copy.place,
             invariants,
+            soundness,
+            scratch.kept,
         )
 
     def _load(self, programs: Programs, scratch: Scratch, around: Around) -> Found:

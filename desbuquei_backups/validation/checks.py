@@ -29,6 +29,7 @@ CONNECTION_IS_ENCRYPTED = "connection_is_encrypted"
 ROW_COUNTS_MATCH = "row_counts_match"
 CONTENT_MATCHES = "content_matches"
 SCHEMA_MATCHES = "schema_matches"
+INDEXES_ARE_VALID = "indexes_are_valid"
 RECOVERY_POINT_WITHIN_OBJECTIVE = "recovery_point_within_objective"
 WAL_IS_CONTINUOUS = "wal_is_continuous"
 RECOVERY_TIME_WITHIN_OBJECTIVE = "recovery_time_within_objective"
@@ -45,6 +46,7 @@ DESCRIPTIONS = {
     ROW_COUNTS_MATCH: "Every table of the restored copy has exactly the rows that the source's snapshot had.",
     CONTENT_MATCHES: "Every table's content fingerprint, sequence and large object is the source's.",
     SCHEMA_MATCHES: "Every definition, grant and comment of the restored copy is the source's.",
+    INDEXES_ARE_VALID: "Every index of the restored copy is valid, and pg_amcheck finds its tables and indexes sound.",
     RETENTION_IS_HONOURED: "What the policy keeps is there, and what it does not is gone.",
     EVIDENCE_IS_UNBROKEN: "Every link of the chain of evidence is what the next one says it was, and none is missing.",
     WAL_IS_CONTINUOUS: "No WAL is missing from the first base backup of the window to where the server is.",
@@ -57,7 +59,7 @@ DESCRIPTIONS = {
 
 DUMP_CHECKS = (DUMP_IS_COMPLETE, CHECKSUMS_MATCH)
 
-RESTORED_COPY_CHECKS = (ROW_COUNTS_MATCH, CONTENT_MATCHES, SCHEMA_MATCHES)
+RESTORED_COPY_CHECKS = (ROW_COUNTS_MATCH, CONTENT_MATCHES, SCHEMA_MATCHES, INDEXES_ARE_VALID)
 
 # What a dump never holds, whatever the role: it is said, but it is no gap in this backup.
 _NEVER_HELD = ("rows",)
@@ -193,11 +195,12 @@ def connection_is_encrypted(server: str, how: Transport | None) -> Judgement:
 
 
 def restored_copy_matches(proof: Proof) -> list[Judgement]:
-    """Row counts, content and schema of the restored copy are those of the source at the dump's snapshot."""
+    """Row counts, content and schema are those of the source at the dump's snapshot; tables and indexes are sound."""
     return [
         judge(ROW_COUNTS_MATCH, proof.row_counts),
         judge(CONTENT_MATCHES, proof.contents),
         judge(SCHEMA_MATCHES, proof.schema),
+        judge(INDEXES_ARE_VALID, proof.soundness),
     ]
 
 

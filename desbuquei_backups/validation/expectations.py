@@ -34,7 +34,7 @@ def meets(invariant: Invariant, found: Rows) -> Finding:
     record = dict(batch.validate(expectation).to_json_dict())
     if problem := exception_in(record):
         return uncompared(invariant, problem)
-    wanted, said = invariant.wanted, _said(record.get("result") or {})
+    wanted, said = invariant.wanted, _said(record.get("result") or {}, secret=found.secret)
     if record["success"] is True:
         return Finding("answer", wanted, wanted, Verdict.MATCHES, said)
     return Finding("answer", wanted, "not met", Verdict.DIFFERS, said)
@@ -44,11 +44,12 @@ def _plain(value: object) -> object:
     return float(value) if isinstance(value, Decimal) else value
 
 
-def _said(result: Mapping[str, Any]) -> str:
+def _said(result: Mapping[str, Any], *, secret: bool) -> str:
     """What was observed, or how many values are not as expected and which: `2 of 50 values: -1.0, -3.5`."""
-    if "observed_value" in result:
+    if "observed_value" in result and not secret:
         return f"observed: {result['observed_value']}"
     count = result.get("unexpected_count")
     values = ", ".join(map(str, (result.get("partial_unexpected_list") or [])[:_SHOWN]))
+    values = "they are not shown, the backup is encrypted" if secret else values
     said = f"{count or 0:,} of {result.get('element_count', 0):,} values"
     return f"{said}: {values}" if count else f"{said} are not as expected"

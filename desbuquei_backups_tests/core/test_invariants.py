@@ -99,6 +99,13 @@ def test_of_many_rows_the_first_are_shown_and_all_are_counted() -> None:
     assert max(map(len, why.splitlines())) < 100
 
 
+def test_of_an_encrypted_backup_no_row_is_repeated_where_it_would_be_kept_in_the_clear() -> None:
+    found = Rows(["nome"], [("Ana",)], 1, secret=True)
+    (finding,) = answer("a", Invariant(sql="select 1", expect="0 rows"), found, AT).findings
+    assert (finding.verdict, finding.restored) == (Verdict.DIFFERS, "1 row")
+    assert "Ana" not in repr(finding)
+
+
 def test_the_instant_of_the_snapshot_is_written_where_it_is_asked_for_and_nowhere_else() -> None:
     sql = """select ':taken_at', "a:taken_at", x::taken_at, $$ :taken_at $$ -- :taken_at
     from t where a < :taken_at and b > :taken_at - interval '1 day' /* now() */ and c = 'now()'"""

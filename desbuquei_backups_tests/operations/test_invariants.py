@@ -16,6 +16,8 @@ from desbuquei_backups.operations.site import Site
 from desbuquei_backups.storage.s3 import Bucket
 from desbuquei_backups_tests.conftest import Clock
 from desbuquei_backups_tests.invariants import asked
+from desbuquei_backups_tests.keys import new_key
+from desbuquei_backups_tests.operations.chains import content_of
 from desbuquei_backups_tests.operations.losses import Watching, line_of
 from desbuquei_backups_tests.operations.tiers import DAILY, TOGETHER, WEEKLY, back_up
 
@@ -70,6 +72,21 @@ def test_which_rows_break_an_invariant_is_said_and_kept_beside_the_manifest(
     # The copy is what the source was, which is what a restore needs.
     assert proof.verdict is Verdict.MATCHES
     assert (line_of(site, slot)["status"], line_of(site, slot)["recovery_tested"]) == ("success", True)
+
+
+def test_rows_of_an_encrypted_backup_are_in_nothing_that_is_kept(
+    asking, shop, slot: Slot, bucket: Bucket, tmp_path: Path
+) -> None:
+    shop.execute("update clientes set nome = 'Segredo' where id = 7")
+    plain = asking('[invariants.nobody_is_named_so]\nsql = "select nome from clientes where id = 7"\nexpect = "0 rows"')
+    key = new_key(tmp_path)
+    site = replace(plain, settings=replace(plain.settings, age_recipients=(key.recipient,), age_identity=key.file))
+    back_up(site, slot)
+    (finding,) = by_name(prove(site, slot).invariants).values()
+    assert finding.verdict is Verdict.DIFFERS
+    kept = [content_of(bucket, name) for name in bucket.keys("daily/") if ".proof-" in name]
+    assert kept
+    assert not any(b"Segredo" in each for each in kept)
 
 
 HARM = """

@@ -49,6 +49,14 @@ def test_great_expectations_judges_the_whole_result(invariant: Invariant, verdic
     assert finding.source == invariant.wanted
 
 
+@pytest.mark.parametrize("expectation", ["expect_column_values_to_be_unique", "expect_column_max_to_be_between"])
+def test_of_an_encrypted_backup_no_value_is_repeated(expectation: str) -> None:
+    kwargs = {"max_value": 1} if expectation.endswith("between") else {}
+    finding = meets(asked(expectation, column="c", **kwargs), Rows(["c"], [(4711,), (4711,)], 2, secret=True))
+    assert finding.verdict is Verdict.DIFFERS
+    assert "4711" not in repr(finding)
+
+
 def test_of_an_empty_result_no_column_is_good() -> None:
     nothing = Rows(["valor"], [], 0)
     between = asked("expect_column_values_to_be_between", column="valor", min_value=0)
