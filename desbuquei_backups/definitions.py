@@ -2,10 +2,12 @@
 
 import os
 from collections import Counter
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import dagster as dg
 
+from desbuquei_backups.core.invariants import NONE, Invariant
 from desbuquei_backups.core.tiers import Policy
 from desbuquei_backups.defs.assets import source, tier_assets
 from desbuquei_backups.defs.evidence import DUE as EVIDENCE_DUE
@@ -36,6 +38,7 @@ def build(
     retry_delay: float = RETRY_DELAY_SECONDS,
     scheduled: bool = True,
     second_place: bool = False,
+    invariants: Mapping[str, Invariant] = NONE,
 ) -> dg.Definitions:
     """The definitions of one policy, protected since that instant; schedules run from the start if `scheduled`."""
     status = dg.DefaultScheduleStatus.RUNNING if scheduled else dg.DefaultScheduleStatus.STOPPED
@@ -45,7 +48,9 @@ def build(
     priority = Counter(policy.promoted_from(name) for name in policy.tiers)
     for name in policy.tiers:
         slots = slots_of(policy, name, since)
-        chain = tier_assets(policy, name, slots, retry_delay=retry_delay, second_place=second_place)
+        chain = tier_assets(
+            policy, name, slots, retry_delay=retry_delay, second_place=second_place, invariants=invariants
+        )
         job = dg.define_asset_job(
             job_name(policy.database, name),
             selection=dg.AssetSelection.assets(*chain),
@@ -114,4 +119,5 @@ def defs() -> dg.Definitions:
     settings = from_environment(os.environ)
     scheduled = os.environ.get("DESBUQUEI_SCHEDULES") != "off"
     since = protected_since(settings, datetime.now(UTC))
-    return build(settings.policy, since, scheduled=scheduled, second_place=settings.second is not None)
+    second_place = settings.second is not None
+    return build(settings.policy, since, scheduled=scheduled, second_place=second_place, invariants=settings.invariants)

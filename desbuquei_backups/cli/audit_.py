@@ -31,19 +31,30 @@ def command() -> None:
     metavar="WHERE",
     help="A file with anchors, - for stdin, or the word second: the second place's copy of the chain.",
 )
+@click.option(
+    "--public-key",
+    "key_files",
+    multiple=True,
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="A key that may have signed, in PEM; each, if there were several. [default: those in DESBUQUEI_PUBLIC_KEYS]",
+)
 @click.option("--from", "start", type=click.IntRange(1), default=1, metavar="N", help="Begin with this link.")
 @json_option
-def verify(*, anchors: tuple[str, ...], start: int, as_json: bool) -> int:
+def verify(*, anchors: tuple[str, ...], key_files: tuple[Path, ...], start: int, as_json: bool) -> int:
     """Walk the chain; compare it with the bucket.
 
     Nothing but the bucket is needed. Each break is named: which link, what is wrong, of which backup. That the end was
-    cut off, only an anchor tells. Exit status 1 if anything is broken.
+    cut off, only an anchor tells. With a public key, links that are signed by another key or wrongly are named, and the
+    first that is unsigned after signing began. Exit status 1 if anything is broken.
     """
     from desbuquei_backups.operations.chain_audit import audit
+    from desbuquei_backups.storage.signing_keys import read_public_keys
 
+    keys = {key_id: key for path in key_files for key_id, key in read_public_keys(path).items()} if key_files else None
     with open_site() as site:
         given = [each for where in anchors if where != _SECOND for each in _anchors(where, site.policy.database)]
-        done = audit(site, anchors=given, second=_SECOND in anchors, start=start)
+        done = audit(site, anchors=given, second=_SECOND in anchors, start=start, keys=keys)
     if as_json:
         print_json(_document(done))
     else:
@@ -127,7 +138,11 @@ def _print(done: "Audited", *, second: bool) -> None:
     else:
         first = f", the first of {done.first.at:%Y-%m-%d}" if done.first is not None else ""
         out.print(f"{_counted(done.links, 'link')}{first}; the head is link {done.head.sequence},\n{done.head.sha256}")
+    if done.keys:
+        since = f", from link {done.signed_since} on" if done.signed_since is not None else ""
+        out.print(f"{_counted(done.signed, 'link')} signed{since}; {_counted(done.keys, 'key')} may sign")
     compared = [_counted(done.manifests, "manifest")]
+    compared += [_counted(done.checks, "file") + " of check results"] * bool(done.checks)
     compared += [_counted(done.anchors, "anchor")] * bool(done.anchors) + ["the second place's chain"] * second
     verdict = f"[bold red]{len(done.breaks):,} not as they were[/]" if done.breaks else "[green]unbroken[/]"
     out.print(f"{verdict}; compared with {', '.join(compared)}")
@@ -147,7 +162,11 @@ def _document(done: "Audited") -> dict[str, Any]:
         "first": done.first.sequence if done.first is not None else None,
         "head": {"sequence": done.head.sequence, "sha256": done.head.sha256} if done.head is not None else None,
         "manifests": done.manifests,
+        "checks": done.checks,
         "anchors": done.anchors,
+        "keys": done.keys,
+        "signed": done.signed,
+        "signed_since": done.signed_since,
         "breaks": [
             {
                 "fault": each.fault.value,

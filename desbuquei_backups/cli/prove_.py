@@ -7,34 +7,86 @@ import click
 
 from desbuquei_backups.cli.output import console, json_option, print_json
 from desbuquei_backups.cli.site import identity_option, open_site
-from desbuquei_backups.core.comparison import Verdict, tally
+from desbuquei_backups.core.comparison import Finding, Verdict, overall, tally
 
 if TYPE_CHECKING:
+    from desbuquei_backups.core.answers import Rows
+    from desbuquei_backups.core.invariants import Invariant
     from desbuquei_backups.operations.equal_copy import Proof
 
 _SHOWN = 20
 
 
 @click.command()
-@click.argument("backup_id", metavar="ID")
+@click.argument("backup_id", metavar="[ID]", required=False)
+@click.option("--keep", is_flag=True, help="Keep the database of the restored copy, and say its name.")
+@click.option("--due", is_flag=True, help="Restore the oldest copy of each longer tier that was not for a year.")
 @identity_option
 @json_option
-def command(*, backup_id: str, identity: Path | None, as_json: bool) -> int:
+def command(*, backup_id: str | None, keep: bool, due: bool, identity: Path | None, as_json: bool) -> int:
     """Restore an archived backup from S3 on DESBUQUEI_RESTORE_URL, compare everything with the source, and drop it.
 
     What Dagster does for every backup; this needs neither Dagster nor the source, so that a host that has the identity
-    of encrypted backups proves them for the one that takes them. Exit status 1 if anything is not the source's.
+    of encrypted backups proves them for the one that takes them. Your own invariants (DESBUQUEI_INVARIANTS) are asked
+    too. Exit status 1 if anything is not the source's, or an invariant does not hold.
     """
     from desbuquei_backups.core.slots import Slot
     from desbuquei_backups.operations.restored_copy import prove
 
+    if (backup_id is None) is not due or (keep and due):
+        raise click.UsageError("name one backup, with --keep if it is to stay, or let --due find those that are due")
+    if backup_id is None:
+        return _prove_due(identity, as_json=as_json)
     with open_site(identity=identity) as site:
-        done = prove(site, Slot.of_id(backup_id))
+        done = prove(site, Slot.of_id(backup_id), judged_by=_judged, keep=keep)
     if as_json:
         print_json(_document(done))
     else:
         _print(done)
-    return int(done.verdict is Verdict.DIFFERS)
+    return int(_untrue(done))
+
+
+def _untrue(done: "Proof") -> bool:
+    return Verdict.DIFFERS in (done.verdict, overall(_answers(done)))
+
+
+def _prove_due(identity: Path | None, *, as_json: bool) -> int:
+    """Those that are frozen are thawed first: they are proven when this is run again, the next day."""
+    from rich.markup import escape
+
+    from desbuquei_backups.cli.shown import instant, thaw, thaw_document
+    from desbuquei_backups.operations.reproof import prove_due
+
+    with open_site(identity=identity) as site:
+        found = list(prove_due(site, judged_by=_judged))
+    if as_json:
+        proven = [_document(each.proof) for each in found if each.proof is not None]
+        thawing = {each.due.slot.backup_id: thaw_document(each.thaw) for each in found if each.thaw is not None}
+        failed = {each.due.slot.backup_id: each.error.what for each in found if each.error is not None}
+        print_json({"proven": proven, "thawing": thawing, "failed": failed})
+    else:
+        if not found:
+            console().print("Nothing is due: of each longer tier one copy was restored within a year.")
+        for each in found:
+            if each.proof is not None:
+                _print(each.proof)
+            elif each.thaw is not None:
+                last = f"last restored {instant(each.due.last)}" if each.due.last else "never restored yet"
+                console().print(f"[bold]{each.due.slot.backup_id}[/]: {thaw(each.thaw)}; {last}", soft_wrap=True)
+            elif each.error is not None:
+                console().print(f"[red]✗[/] {escape(str(each.error))}", soft_wrap=True)
+    return int(any(each.error is not None or (each.proof is not None and _untrue(each.proof)) for each in found))
+
+
+def _judged(invariant: "Invariant", found: "Rows") -> Finding:
+    """Great Expectations is imported only where an expectation of its own is asked for."""
+    from desbuquei_backups.validation.expectations import meets
+
+    return meets(invariant, found)
+
+
+def _answers(done: "Proof") -> list[Finding]:
+    return [finding for each in done.invariants for finding in each.findings]
 
 
 def _print(done: "Proof") -> None:
@@ -43,34 +95,59 @@ def _print(done: "Proof") -> None:
     out = console()
     colour = {Verdict.MATCHES: "green", Verdict.DIFFERS: "red"}.get(done.verdict, "yellow")
     out.print(f"[bold]{done.manifest.backup_id}[/]: [{colour}]{done.verdict}[/]")
-    for what, findings in (("row counts", done.row_counts), ("contents", done.contents), ("schema", done.schema)):
+    for what, findings in (
+        ("row counts", done.row_counts),
+        ("contents", done.contents),
+        ("schema", done.schema),
+        ("soundness", done.soundness),
+    ):
         out.print(f"  {what:<11} {tally(findings)}")
-    rest = [each for each in (*done.row_counts, *done.contents, *done.schema) if each.verdict is not Verdict.MATCHES]
+    rest = [
+        each
+        for each in (*done.row_counts, *done.contents, *done.schema, *done.soundness)
+        if each.verdict is not Verdict.MATCHES
+    ]
     for each in rest[:_SHOWN]:
         out.print(f"  {escape(each.subject)}: {escape(each.why or each.verdict)}")
     if len(rest) > _SHOWN:
         out.print(f"  … and {len(rest) - _SHOWN:,} more, see --json")
+    if done.invariants:
+        out.print(f"  {'invariants':<11} {tally(_answers(done))}")
+    for answer in done.invariants:
+        for each in answer.findings:
+            if each.verdict is not Verdict.MATCHES:
+                out.print(f"  {answer.name}: {escape(answer.wanted)}: {escape(each.why)}")
+    if done.kept is not None:
+        out.print(f'kept on the restore server; when it is done with:\n  DROP DATABASE "{done.kept}";', soft_wrap=True)
 
 
 def _document(done: "Proof") -> dict[str, Any]:
-    findings = {"row_counts": done.row_counts, "contents": done.contents, "schema": done.schema}
+    findings = {
+        "row_counts": done.row_counts,
+        "contents": done.contents,
+        "schema": done.schema,
+        "soundness": done.soundness,
+    }
     return {
         "backup_id": done.manifest.backup_id,
         "verdict": done.verdict.value,
         "restored": done.restored,
         "server_version": done.server_version,
         "stage_seconds": dict(done.seconds),
-        **{
-            name: [
-                {
-                    "subject": each.subject,
-                    "source": each.source,
-                    "restored": each.restored,
-                    "verdict": each.verdict.value,
-                    "why": each.why,
-                }
-                for each in found
-            ]
-            for name, found in findings.items()
-        },
+        "kept": done.kept,
+        **{name: [_finding(each) for each in found] for name, found in findings.items()},
+        "invariants": [
+            {"name": each.name, "wanted": each.wanted, "findings": [_finding(found) for found in each.findings]}
+            for each in done.invariants
+        ],
+    }
+
+
+def _finding(each: Finding) -> dict[str, Any]:
+    return {
+        "subject": each.subject,
+        "source": each.source,
+        "restored": each.restored,
+        "verdict": each.verdict.value,
+        "why": each.why,
     }

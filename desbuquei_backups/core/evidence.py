@@ -13,6 +13,7 @@ from pydantic_core import from_json
 from desbuquei_backups.core.errors import IntegrityError
 
 SCHEMA_VERSION: Literal[1] = 1
+SIGNED_VERSION: Literal[2] = 2
 FOLDER = "evidence/"
 _KEY = re.compile(rf"{FOLDER}([0-9]{{10}})\.json")
 LAST = 9_999_999_999
@@ -55,9 +56,12 @@ class Entry(_Frozen):
 
 
 class Link(_Frozen):
-    """An entry in its place. `previous_sha256` is of the previous object's exact bytes; None: it is the first."""
+    """An entry in its place. `previous_sha256` is of the previous object's exact bytes; None: it is the first.
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    `signature` is of the key `key_id`, over the bytes of the same link without it; None: it is not signed.
+    """
+
+    schema_version: Literal[1, 2] = SCHEMA_VERSION
     sequence: int = Field(ge=1, le=LAST)
     previous_sha256: Sha256 | None
     at: AwareDatetime
@@ -66,10 +70,13 @@ class Link(_Frozen):
     backup_id: str | None
     entry_id: str
     body: Mapping[str, JsonValue]
-    # A signature is to come here, last, over the bytes of the same link without it.
+    key_id: Sha256 | None = None
+    signature: str | None = None
 
     def to_bytes(self) -> bytes:
-        return (self.model_dump_json(indent=1) + "\n").encode()
+        """As it is stored: what it has not is left out, so that an unsigned link is what it always was."""
+        left_out = {name for name in ("key_id", "signature") if getattr(self, name) is None}
+        return (self.model_dump_json(indent=1, exclude=left_out) + "\n").encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,9 +144,9 @@ def parse_link(content: bytes, *, where: str) -> Link:
         return Link.model_validate_json(content)
     except ValidationError as error:
         version = _version(content)
-        if version is not None and version > SCHEMA_VERSION:
+        if version is not None and version > SIGNED_VERSION:
             raise IntegrityError(
-                f"{where} is of schema version {version}, and version {SCHEMA_VERSION} is the newest known here",
+                f"{where} is of schema version {version}, and version {SIGNED_VERSION} is the newest known here",
                 remedy="it was written by a newer desbuquei_backups: verify with that one",
             ) from None
         raise _unreadable(error, where) from None

@@ -1,6 +1,6 @@
 """Walk the chain of evidence, link by link, and name every break: which link, what is wrong, of which backup."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -10,7 +10,7 @@ from desbuquei_backups.core.evidence import FOLDER, Link, link_key, parse_link, 
 
 
 class Fault(StrEnum):
-    """What is wrong: with the chain itself, with its end, or with a manifest that it speaks of."""
+    """What is wrong: with the chain itself, its end, a signature, or with what it speaks of."""
 
     MISSING = "missing"
     ALTERED = "altered"
@@ -24,6 +24,10 @@ class Fault(StrEnum):
     MANIFEST_UNKNOWN = "manifest unknown"
     MANIFEST_GONE = "manifest gone"
     STILL_THERE = "still there"
+    UNSIGNED = "unsigned"
+    ANOTHER_KEY = "signed by another key"
+    BAD_SIGNATURE = "wrongly signed"
+    CHECKS_ALTERED = "check results altered"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +74,18 @@ class Step:
 
 
 def walk(
-    found: Iterable[tuple[str, bytes]], database: str, *, start: int = 1, kept_since: datetime | None = None
+    found: Iterable[tuple[str, bytes]],
+    database: str,
+    *,
+    start: int = 1,
+    kept_since: datetime | None = None,
+    heard: Callable[["Step", bytes], Sequence[Break]] = lambda step, content: (),  # noqa: ARG005
 ) -> Iterator[Step]:
     """Each object in the order of its key, which `found` must have, with all breaks.
 
     `start`: the number of the first one that is walked. Links before the first that is there may be gone if that one
-    was said before `kept_since`: theirs was over by then. A last link that is lost or altered shows no break here: only
-    an anchor tells (`against`).
+    was said before `kept_since`: theirs was over by then. `heard` says what else is wrong with a link. A last link that
+    is lost or altered shows no break here: only an anchor tells (`against`).
     """
     expected, before = start, None
     for key, content in found:
@@ -92,6 +101,7 @@ def walk(
             breaks.append(_missing(expected, sequence - 1, own))
         if own is not None and (wrong := _unlike_previous(step, own, before if sequence == expected else None)):
             breaks.append(wrong)
+        breaks += heard(step, content)
         before, expected = Step(key, sequence, step.sha256, step.link, breaks), sequence + 1
         yield before
 

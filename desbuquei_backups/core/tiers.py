@@ -1,6 +1,5 @@
 """The policy: what each tier takes, when, where it rests and for how long."""
 
-import re
 import tomllib
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -8,7 +7,7 @@ from enum import StrEnum
 from importlib import resources
 from itertools import islice, pairwise, takewhile
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from cronsim import CronSim, CronSimError
 from pydantic import (
@@ -25,6 +24,7 @@ from pydantic import (
 from desbuquei_backups.core.errors import ConfigurationError
 from desbuquei_backups.core.periods import Duration, Period, Rate, Retention, Unit
 from desbuquei_backups.core.slots import due_before, falls_due, last_due
+from desbuquei_backups.core.toml_places import place
 
 # Asset keys, prefixes and folders of other things than tiers.
 RESERVED = {
@@ -235,21 +235,5 @@ def load_policy(path: Path | None = None) -> Policy:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"the policy {where} is not TOML: {error}", remedy="mend that line") from None
     except ValidationError as error:
-        faults = [f"{_place(text, fault['loc'])}: {fault['msg']}" for fault in error.errors()]
+        faults = [f"{place(text, fault['loc'])}: {fault['msg']}" for fault in error.errors()]
         raise ConfigurationError(f"the policy {where} is refused: " + "; ".join(faults), remedy="mend it") from None
-
-
-def _place(text: str, location: tuple[Any, ...]) -> str:
-    """`line 7, tiers.daily.cron` for a fault at that place in a TOML text, as near as its lines tell."""
-    keys = [str(part) for part in location]
-    table, line_of = "", 0
-    for number, line in enumerate(text.splitlines(), 1):
-        if header := re.match(r"\s*\[([^\]]+)\]", line):
-            table = header[1].strip()
-            if table == ".".join(keys[: table.count(".") + 1]):
-                line_of = number
-        elif assigned := re.match(r"\s*([\w\"-]+)\s*=", line):
-            name = f"{table}.{assigned[1]}" if table else assigned[1]
-            if name == ".".join(keys[: name.count(".") + 1]):
-                return f"line {number}, {'.'.join(keys)}"
-    return f"line {line_of}, {'.'.join(keys)}" if line_of else ".".join(keys)

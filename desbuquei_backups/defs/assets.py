@@ -6,6 +6,7 @@ from typing import Any
 
 import dagster as dg
 
+from desbuquei_backups.core.invariants import NONE, Invariant
 from desbuquei_backups.core.tiers import Policy, Takes
 from desbuquei_backups.defs import steps
 from desbuquei_backups.defs.resources import Backups
@@ -64,11 +65,17 @@ def source(database: str) -> dg.AssetSpec:
 
 
 def tier_assets(
-    policy: Policy, tier: str, slots: dg.PartitionsDefinition[Any], *, retry_delay: float, second_place: bool
+    policy: Policy,
+    tier: str,
+    slots: dg.PartitionsDefinition[Any],
+    *,
+    retry_delay: float,
+    second_place: bool,
+    invariants: Mapping[str, Invariant] = NONE,
 ) -> list[dg.AssetsDefinition]:
     """The assets of one tier, partitioned by its slots; each can be run again and finishes what is missing.
 
-    They are four, and where there is a second place, five.
+    They are four, and where there is a second place, five. Each of the `invariants` is a check of the restored copy.
     """
     database, takes = policy.database, policy.tier(tier).takes
     promoted_from = policy.promoted_from(tier)
@@ -90,7 +97,7 @@ def tier_assets(
                     name,
                     asset=[database, tier, asset],
                     blocking=blocking,
-                    description=checks.DESCRIPTIONS[name],
+                    description=checks.DESCRIPTIONS.get(name) or invariants[name].described,
                     partitions_def=slots,
                 )
                 for name in names
@@ -194,7 +201,7 @@ def tier_assets(
         kinds={"postgres"},
         # Nothing is materialised where no identity opens an encrypted backup.
         output_required=False,
-        check_specs=specs("restored_copy", *checks.RESTORED_COPY_CHECKS, blocking=False),
+        check_specs=specs("restored_copy", *checks.RESTORED_COPY_CHECKS, *invariants, blocking=False),
     )
     def restored_copy(context: dg.AssetExecutionContext, backups: Backups) -> steps.Steps:
         """The proof: the archive restored from S3 on a server that has never seen the source, compared, and dropped.
@@ -205,7 +212,7 @@ def tier_assets(
         An encrypted backup is proven where its identity is (DESBUQUEI_AGE_IDENTITY), not where it was taken. WAL is
         proven by the recovery drill.
         """
-        yield from steps.restored_copy(context, backups, tier)
+        yield from steps.restored_copy(context, backups, tier, list(invariants))
 
     if not second_place:
         return [dump, checksum_manifest, s3_archive, restored_copy]

@@ -1,6 +1,6 @@
 """What each asset of a tier does: one operation, its metadata, its checks, and errors that say whether to retry."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import dagster as dg
@@ -36,8 +36,9 @@ from desbuquei_backups.operations.second_place import archive_in_second_place
 from desbuquei_backups.operations.site import Site
 from desbuquei_backups.operations.whereabouts import stored_anywhere
 from desbuquei_backups.validation import checks
+from desbuquei_backups.validation.expectations import meets
 from desbuquei_backups.validation.judge import Judgement
-from desbuquei_backups.validation.shortened import of_error, shortened
+from desbuquei_backups.validation.shortened import of_error, shortened, whole
 
 STOPPED = "stopped by a person"
 # Logical dumps in place of increments are as much as the server allows, and so is how it is reached.
@@ -96,14 +97,15 @@ def _of_dumps(site: Site, slot: Slot) -> list[dg.AssetCheckResult]:
 def _of_wal(site: Site, slot: Slot, manifest: Manifest) -> list[dg.AssetCheckResult]:
     """Whether any second up to the point can be recovered to, as far as looking at server, spool and S3 tells."""
     judged = judged_wal(site, manifest)
-    said.checks(site, slot.backup_id, "dump", [shortened(each) for each, _ in judged])
+    found = [each for each, _ in judged]
+    said.checks(site, slot.backup_id, "dump", list(map(shortened, found)), whole=list(map(whole, found)))
     return [check_result(each, worst=worst) for each, worst in judged]
 
 
 def _said(site: Site, slot: Slot, step: str, *judgements: Judgement) -> list[dg.AssetCheckResult]:
     """The step's check results, said in the chain of evidence too."""
     if judgements:
-        said.checks(site, slot.backup_id, step, [shortened(each) for each in judgements])
+        said.checks(site, slot.backup_id, step, list(map(shortened, judgements)), whole=list(map(whole, judgements)))
     return [check_result(each, worst=_WORST.get(each.check, dg.AssetCheckSeverity.ERROR)) for each in judgements]
 
 
@@ -206,21 +208,22 @@ def _archived(
         )
 
 
-def restored_copy(context: dg.AssetExecutionContext, backups: Backups, tier: str) -> Steps:
+def restored_copy(context: dg.AssetExecutionContext, backups: Backups, tier: str, invariants: Sequence[str]) -> Steps:
     """Restore and compare, or take over what the restored copy of the same bytes showed.
 
     Where no identity opens an encrypted backup, nothing is proven and nothing disproven: it is for another host to do.
-    WAL is proven by a recovery drill.
+    WAL is proven by a recovery drill. `invariants`: the user's own checks, by name.
     """
+    every = (*checks.RESTORED_COPY_CHECKS, *invariants)
     with opened(context, backups, tier) as (site, slot):
         try:
-            proof = prove(site, slot)
+            proof = prove(site, slot, judged_by=meets)
         except NoDump as error:
-            yield from (not_applicable_check(name, error.what) for name in checks.RESTORED_COPY_CHECKS)
+            yield from (not_applicable_check(name, error.what) for name in every)
             return
         except IdentityError as error:
             context.log.warning(f"{error}")
-            yield from (skipped_check(name, error.what) for name in checks.RESTORED_COPY_CHECKS)
+            yield from (skipped_check(name, error.what) for name in every)
             return
         except BackupError as error:
             yield from _untrue(site, slot, "restored_copy", error, *checks.RESTORED_COPY_CHECKS)
@@ -228,7 +231,13 @@ def restored_copy(context: dg.AssetExecutionContext, backups: Backups, tier: str
         yield dg.MaterializeResult(
             data_version=dg.DataVersion(proof.manifest.dump.sha256),
             metadata=proof_metadata(proof),
-            check_results=_said(site, slot, "restored_copy", *checks.restored_copy_matches(proof)),
+            check_results=_said(
+                site,
+                slot,
+                "restored_copy",
+                *checks.restored_copy_matches(proof),
+                *checks.invariants_hold(proof.invariants, invariants),
+            ),
         )
 
 

@@ -52,5 +52,3 @@ def require(servers: Iterable[Server]) -> None:
             weed()
         else:
             postgres_folder()
-        if server is Server.SUPABASE and importlib.util.find_spec("cryptography") is None:
-            raise _missing("cryptography")

@@ -1,11 +1,13 @@
 """Audit the chain of evidence by the bucket alone: walk it, compare it with anchors, and with what the bucket holds."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from desbuquei_backups.core.anchors import Anchor, against
 from desbuquei_backups.core.evidence import FOLDER, Head, Link, link_key, sequence_of, sha256_of
 from desbuquei_backups.core.evidence_walk import Break, Fault, Step, walk
+from desbuquei_backups.core.signatures import Signatures, Verifier
+from desbuquei_backups.operations.checks_said import ChecksSaid
 from desbuquei_backups.operations.evidence_head import find
 from desbuquei_backups.operations.manifests_said import ManifestsSaid
 from desbuquei_backups.operations.site import Site
@@ -17,7 +19,9 @@ from desbuquei_backups.storage.in_order import read_in_order
 class Audited:
     """What was walked, from link `start` on, and every break, those of the chain first.
 
-    `first` and `head`: the links that are there. `manifests`: how many of the bucket's were compared.
+    `first` and `head`: the links that are there. `manifests`, `checks`: how many of the bucket's were compared.
+    `signed`: how many links have a good signature, from link `signed_since` on; `keys`: how many keys may sign, none if
+    it was not asked.
     """
 
     start: int
@@ -25,7 +29,11 @@ class Audited:
     first: Link | None = None
     head: Head | None = None
     manifests: int = 0
+    checks: int = 0
     anchors: int = 0
+    keys: int = 0
+    signed: int = 0
+    signed_since: int | None = None
     breaks: list[Break] = field(default_factory=list)
 
     @property
@@ -33,20 +41,29 @@ class Audited:
         return not self.breaks
 
 
-def audit(site: Site, *, anchors: Sequence[Anchor] = (), second: bool = False, start: int = 1) -> Audited:
+def audit(
+    site: Site,
+    *,
+    anchors: Sequence[Anchor] = (),
+    second: bool = False,
+    start: int = 1,
+    keys: Mapping[str, Verifier] | None = None,
+) -> Audited:
     """Walk the chain from link `start` on. StoreError if the bucket cannot be asked.
 
-    `second`: the second place's copy of each link must be the same, and must not go on where the chain ends.
+    `second`: the second place's copy of each link must be the same, and must not go on where the chain ends. `keys`:
+    those that may sign, by their ids; None: as the settings say, and where these name none, no signature is judged.
     """
-    done = Audited(start, anchors=len(anchors))
+    signatures = Signatures(site.public_keys if keys is None else keys)
+    done = Audited(start, anchors=len(anchors), keys=len(signatures.keys))
     end = find(site.bucket)
-    manifests = ManifestsSaid(site)
+    manifests, checks = ManifestsSaid(site), ChecksSaid(site)
     site.progress.stage("walking the chain", max(end.sequence - start + 1, 0), unit="links")
     since = site.policy.evidence.kept_in_s3.before(site.now())
     anchored = {anchor.sequence for anchor in anchors}
     walked: dict[int, str] = {}
     found = read_in_order(site.bucket, site.bucket.keys(FOLDER, after=_before(start)), site.progress.advance)
-    steps = walk(found, site.policy.database, start=start, kept_since=since)
+    steps = walk(found, site.policy.database, start=start, kept_since=since, heard=signatures.heard)
     for step in _beside_second(site, steps, start, done) if second else steps:
         done.breaks += step.breaks
         if step.sequence is None:
@@ -58,10 +75,14 @@ def audit(site: Site, *, anchors: Sequence[Anchor] = (), second: bool = False, s
             walked[step.sequence] = step.sha256
         if step.link is not None:
             manifests.heard(step.link)
+            checks.heard(step.link)
+    done.breaks += signatures.ended()
+    done.signed, done.signed_since = signatures.signed, signatures.since
     done.breaks += against(anchors, walked, start=start, last=done.head.sequence if done.head else None)
     done.breaks = list(with_whole_versions(site, done.breaks))
     done.breaks += manifests.compared(done.head, everything=start == 1, first=done.first)
-    done.manifests = manifests.count
+    done.breaks += checks.compared()
+    done.manifests, done.checks = manifests.count, checks.count
     return done
 
 

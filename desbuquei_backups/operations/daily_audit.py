@@ -5,6 +5,7 @@ import logging
 from desbuquei_backups.core.anchors import anchor_of
 from desbuquei_backups.core.errors import BackupError
 from desbuquei_backups.core.evidence import NOTHING
+from desbuquei_backups.operations import check_results
 from desbuquei_backups.operations.chain_audit import Audited, audit
 from desbuquei_backups.operations.evidence import send
 from desbuquei_backups.operations.evidence_head import VERIFIED, WALKED_WHOLE, WRITTEN, recall, recalled_at, remember
@@ -20,6 +21,7 @@ def audit_today(site: Site) -> Audited:
     that was cut off since is found here without an anchor. StoreError, Busy.
     """
     send(site)
+    check_results.try_to_send(site)
     verified = recall(site, VERIFIED)
     known = [
         anchor_of(head, site.policy.database, recalled_at(site, name) or site.now())

@@ -76,6 +76,7 @@ def examine(site: Site, *, read_only: bool) -> Iterator[Precondition]:
     from desbuquei_backups.operations.doctor_bucket import bucket
     from desbuquei_backups.operations.doctor_costs import costs
     from desbuquei_backups.operations.doctor_encryption import encryption
+    from desbuquei_backups.operations.doctor_evidence import evidence
     from desbuquei_backups.operations.doctor_folder import folder
     from desbuquei_backups.operations.doctor_restore import restore_server
     from desbuquei_backups.operations.doctor_source import recovery_point, source
@@ -90,6 +91,7 @@ def examine(site: Site, *, read_only: bool) -> Iterator[Precondition]:
     if site.settings.urls.get(RESTORE_URL):
         yield from restore_server(site)
     yield from Area("encryption").guarded("identity", lambda: encryption(site))
+    yield from Area("evidence").guarded("signing key", lambda: evidence(site))
     yield from Area("costs").guarded("S3", lambda: costs(site))
 
 

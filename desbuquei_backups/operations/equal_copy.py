@@ -3,11 +3,13 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from desbuquei_backups.core.answers import Answer
 from desbuquei_backups.core.comparison import Finding, Verdict, overall
 from desbuquei_backups.core.errors import Frozen
 from desbuquei_backups.core.manifest import Manifest
 from desbuquei_backups.core.slots import Slot
 from desbuquei_backups.operations import proofs
+from desbuquei_backups.operations.answering import take_over
 from desbuquei_backups.operations.copies import Copy, Place, can_open, find_copy
 from desbuquei_backups.operations.promotion import peers
 from desbuquei_backups.operations.site import Site
@@ -24,6 +26,8 @@ class Proof:
     """What a restored copy showed, subject by subject, and the seconds that each stage took.
 
     `restored` is the id of the backup that was restored, from `place`: another one, where its bytes are the same.
+    `invariants`: what was found of the user's own, which say nothing of the copy, but of the data in it. `kept`:
+    the name of the database, if it was not dropped.
     """
 
     manifest: Manifest
@@ -35,10 +39,13 @@ class Proof:
     server_version: str
     restored: str
     place: Place = Place.S3
+    invariants: Sequence[Answer] = ()
+    soundness: Sequence[Finding] = ()
+    kept: str | None = None
 
     @property
     def verdict(self) -> Verdict:
-        return overall([*self.row_counts, *self.contents, *self.schema])
+        return overall([*self.row_counts, *self.contents, *self.schema, *self.soundness])
 
 
 def equal_proof(site: Site, manifest: Manifest) -> Proof | None:
@@ -66,6 +73,8 @@ def equal_proof(site: Site, manifest: Manifest) -> Proof | None:
         seconds={},
         server_version=found.server_version,
         restored=found.restored,
+        soundness=found.soundness,
+        invariants=take_over(site, manifest, found.invariants, found.restored),
     )
 
 

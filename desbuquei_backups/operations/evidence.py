@@ -13,6 +13,7 @@ from typing import Any
 
 from desbuquei_backups.core.errors import BackupError, IntegrityError, StoreUnreachable
 from desbuquei_backups.core.evidence import Entry, Head, Kind, follow, head_of, link_key, parse_entry
+from desbuquei_backups.core.signatures import link_bytes
 from desbuquei_backups.operations.evidence_copies import copy_to_second
 from desbuquei_backups.operations.evidence_head import WRITTEN, find, lock_of_link, newer, recall, remember
 from desbuquei_backups.operations.site import Site
@@ -100,6 +101,7 @@ class _Chain:
     def __init__(self, site: Site) -> None:
         self._bucket: Bucket = site.bucket
         self._lock = lock_of_link(site)
+        self._signer = site.signer
         self._said = set[str]()
         known = recall(site, WRITTEN)
         self.head: Head = known or find(site.bucket)
@@ -112,7 +114,7 @@ class _Chain:
             if entry.entry_id in self._said:  # by a try of ours that was killed, or whose answer was lost
                 return
             link = follow(self.head, entry)
-            content = link.to_bytes()
+            content = link_bytes(link, self._signer)
             try:
                 self._bucket.put_if_absent(link_key(link.sequence), content, lock=self._lock)
             except Taken:

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
+from desbuquei_backups.core.answers import Answer
 from desbuquei_backups.core.comparison import Finding, Verdict
 from desbuquei_backups.core.errors import NotFound
 from desbuquei_backups.core.manifest import Manifest
@@ -21,7 +22,8 @@ class RecordedProof(BaseModel):
     """One proof. `restored`: the id of the backup whose object was restored, which has the same SHA-256.
 
     `seconds`: how long each stage of it took; none, where what had been restored before was taken over. The texts of
-    findings that are long are there as their SHA-256.
+    findings that are long are there as their SHA-256. `invariants`: the user's own; where one
+    does not hold, it did not in the source either, and the copy is a good one.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -34,6 +36,8 @@ class RecordedProof(BaseModel):
     contents: Sequence[Finding]
     schema_: Sequence[Finding]
     seconds: Mapping[str, float] = {}
+    invariants: Sequence[Answer] = ()
+    soundness: Sequence[Finding] = ()
 
     @property
     def failed(self) -> bool:
@@ -42,7 +46,7 @@ class RecordedProof(BaseModel):
 
     @property
     def _wrong(self) -> list[str]:
-        findings = (*self.row_counts, *self.contents, *self.schema_)
+        findings = (*self.row_counts, *self.contents, *self.schema_, *self.soundness)
         return [each.subject for each in findings if each.verdict is Verdict.DIFFERS]
 
     def recorded(self) -> dict[str, object]:
@@ -77,14 +81,16 @@ def newest(bucket: Bucket, backup_id: str, *, dump_sha256: str) -> RecordedProof
 
 def newest_of(bucket: Bucket, keys: Sequence[str], *, dump_sha256: str) -> RecordedProof | None:
     """The same, of the proofs under those keys."""
-    for key in sorted(keys, reverse=True):
-        try:
-            proof = RecordedProof.model_validate_json(b"".join(bucket.read(key)))
-        except (ValidationError, NotFound):
-            continue
-        if proof.dump_sha256 == dump_sha256:
-            return proof
-    return None
+    found = (read(bucket, key) for key in sorted(keys, reverse=True))
+    return next((proof for proof in found if proof is not None and proof.dump_sha256 == dump_sha256), None)
+
+
+def read(bucket: Bucket, key: str) -> RecordedProof | None:
+    """The proof of that key; None if it cannot be read, or is not there any more."""
+    try:
+        return RecordedProof.model_validate_json(b"".join(bucket.read(key)))
+    except (ValidationError, NotFound):
+        return None
 
 
 def of_findings(
@@ -96,6 +102,8 @@ def of_findings(
     contents: Sequence[Finding],
     schema: Sequence[Finding],
     seconds: Mapping[str, float],
+    invariants: Sequence[Answer] = (),
+    soundness: Sequence[Finding] = (),
 ) -> RecordedProof:
     """The record of a proof that was just made."""
     return RecordedProof(
@@ -104,10 +112,12 @@ def of_findings(
         proven_at=at,
         restored=restored,
         server_version=server_version,
-        row_counts=[_short(each) for each in row_counts],
-        contents=[_short(each) for each in contents],
-        schema_=[_short(each) for each in schema],
+        row_counts=[digested(each) for each in row_counts],
+        contents=[digested(each) for each in contents],
+        schema_=[digested(each) for each in schema],
         seconds=seconds,
+        invariants=invariants,
+        soundness=soundness,
     )
 
 
@@ -115,7 +125,8 @@ def _start(backup_id: str) -> str:
     return f"{Slot.of_id(backup_id).tier}/{backup_id}.proof-"
 
 
-def _short(finding: Finding) -> Finding:
+def digested(finding: Finding) -> Finding:
+    """The finding, what it compares as a SHA-256 where it is long."""
     return Finding(finding.subject, _digest(finding.source), _digest(finding.restored), finding.verdict, finding.why)
 
 

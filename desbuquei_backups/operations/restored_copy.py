@@ -11,6 +11,7 @@ from desbuquei_backups.core.errors import Busy, NotFound
 from desbuquei_backups.core.manifest import Manifest, Role
 from desbuquei_backups.core.slots import Slot
 from desbuquei_backups.operations import proofs, records
+from desbuquei_backups.operations.answering import Judge, ask_all, take_over, unjudged
 from desbuquei_backups.operations.comparing import compare_contents, left_around
 from desbuquei_backups.operations.copies import Copy, Place, refuse_without_dump
 from desbuquei_backups.operations.equal_copy import Proof, checksum_finding, equal_proof, readable
@@ -22,6 +23,7 @@ from desbuquei_backups.operations.schema import ddl_by_label, label
 from desbuquei_backups.operations.scratch import Scratch, scratch_database
 from desbuquei_backups.operations.settings import RESTORE_URL
 from desbuquei_backups.operations.site import Site, naming
+from desbuquei_backups.operations.soundness import look
 from desbuquei_backups.operations.storing import tags_of
 from desbuquei_backups.postgres import connection as pg
 from desbuquei_backups.postgres import logical
@@ -33,13 +35,16 @@ _PLACES = {Place.S3: "S3", Place.SECOND: "the second place", Place.DISK: "disk"}
 PROPERTIES = "DATABASE PROPERTIES"
 
 
-def prove(site: Site, slot: Slot) -> Proof:
+def prove(site: Site, slot: Slot, *, judged_by: Judge = unjudged, anew: bool = False, keep: bool = False) -> Proof:
     """Restore the archived backup of `slot` into a database of its own, compare, and drop it.
 
     A copy is proven by the restored copy of the backup that it was taken from, and its object's equal checksum; asked
-    for once more, it is restored itself, unless it is frozen. NotFound if it is not archived; NoDump if it is of WAL;
-    IntegrityError if its objects are not what its manifest says; ToolFailed if psql cannot restore it; TargetRefused if
-    the restore server is the source; Frozen if there is no copy that can be read.
+    for once more, or `anew`, it is restored itself, unless it is frozen. `keep`: so too, and its database stays.
+    `judged_by` judges the user's invariants that name an expectation.
+
+    NotFound if it is not archived; NoDump if it is of WAL; IntegrityError if its objects are not what its manifest
+    says; ToolFailed if psql cannot restore it; TargetRefused if the restore server is the source; Frozen if there is no
+    copy that can be read.
     """
     with (
         naming(slot.backup_id),
@@ -55,7 +60,8 @@ def prove(site: Site, slot: Slot) -> Proof:
                 remedy=f"desbuquei backup {slot.tier} --slot {slot.key} finishes what is missing",
             )
         refuse_without_dump(manifest)
-        proof = equal_proof(site, manifest) or _restored(site, manifest)
+        proof = None if anew or keep else equal_proof(site, manifest)
+        proof = proof or _restored(site, manifest, judged_by, keep=keep)
         recorded = proofs.of_findings(
             manifest,
             site.now(),
@@ -65,6 +71,8 @@ def prove(site: Site, slot: Slot) -> Proof:
             proof.contents,
             proof.schema,
             proof.seconds,
+            proof.invariants,
+            proof.soundness,
         )
         proofs.keep(site.bucket, recorded, tags_of(manifest, manifest.backup_id))
         records.change(site, slot.backup_id, **recorded.recorded())
@@ -86,18 +94,22 @@ def _one_at_a_time(site: Site, slot: Slot) -> Iterator[None]:
         yield
 
 
-def _restored(site: Site, manifest: Manifest) -> Proof:
+def _restored(site: Site, manifest: Manifest, judged_by: Judge, *, keep: bool) -> Proof:
     copy = readable(site, manifest)
-    proof = _Proving(site, copy).prove()
+    proof = _Proving(site, copy, judged_by, keep).prove()
     if copy.place is Place.S3 and copy.manifest == manifest:
         return proof
-    return replace(proof, manifest=manifest, contents=[*proof.contents, checksum_finding(site, manifest)])
+    contents = [*proof.contents, checksum_finding(site, manifest)]
+    answers = take_over(site, manifest, proof.invariants, proof.restored)
+    return replace(proof, manifest=manifest, contents=contents, invariants=answers)
 
 
 @dataclass
 class _Proving:
     site: Site
     copy: Copy
+    judged_by: Judge
+    keep: bool
     seconds: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -106,7 +118,7 @@ class _Proving:
 
     def prove(self) -> Proof:
         globals_script = self.copy.text(Role.GLOBALS)
-        with scratch_database(self.site, self.manifest, globals_script) as scratch:
+        with scratch_database(self.site, self.manifest, globals_script, keep=self.keep) as scratch:
             around = Around(scratch.lacking)
             with (
                 pg.connect(self.site.settings.restore_url, setting=RESTORE_URL, dbname=scratch.name) as connection,
@@ -123,6 +135,10 @@ class _Proving:
                     )
                 with timed(self.seconds, "schema"):
                     schema = self._compare_schema(connection, programs, scratch, around, found)
+                with timed(self.seconds, "soundness"):
+                    soundness = look(connection, programs, scratch.url_parameters, self.site.progress)
+                with timed(self.seconds, "invariants"):
+                    invariants = ask_all(self.site, self.manifest, scratch, self.judged_by)
                 version = connection.info.parameter_status("server_version") or ""
         return Proof(
             self.manifest,
@@ -134,6 +150,9 @@ class _Proving:
             version,
             self.manifest.backup_id,
             self.copy.place,
+            invariants,
+            soundness,
+            scratch.kept,
         )
 
     def _load(self, programs: Programs, scratch: Scratch, around: Around) -> Found:

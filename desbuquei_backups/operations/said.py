@@ -10,7 +10,7 @@ from desbuquei_backups.core.errors import IntegrityError
 from desbuquei_backups.core.evidence import Kind, link_key, parse_link, sha256_of
 from desbuquei_backups.core.manifest import Manifest
 from desbuquei_backups.core.slots import Slot
-from desbuquei_backups.operations import records
+from desbuquei_backups.operations import check_results, records
 from desbuquei_backups.operations.asked import Asked
 from desbuquei_backups.operations.evidence import owe, send, try_to_send
 from desbuquei_backups.operations.evidence_head import WRITTEN, find, newer, recall
@@ -37,10 +37,20 @@ def archived(site: Site, manifest: Manifest) -> None:
     try_to_send(site)
 
 
-def checks(site: Site, backup_id: str, step: str, results: Sequence[dict[str, Any]]) -> None:
-    """Owe a step's check results, and send them if the store answers."""
-    owe(site, Kind.CHECKS, backup_id, {"step": step, "checks": list(results)})
+def checks(
+    site: Site,
+    backup_id: str,
+    step: str,
+    results: Sequence[dict[str, Any]],
+    *,
+    whole: Sequence[dict[str, Any]] | None = None,
+) -> None:
+    """Owe a step's check results, and send them if the store answers; `whole`: as they go beside the manifest."""
+    kept = check_results.keep(site, backup_id, step, results if whole is None else whole)
+    body = {"step": step, "checks": list(results), "file": kept.name, "sha256": kept.sha256}
+    owe(site, Kind.CHECKS, backup_id, body)
     try_to_send(site)
+    check_results.try_to_send(site)
 
 
 def pruned(site: Site, slot: Slot, reason: str, objects: Iterable[Version], *, cut_off_since: datetime | None) -> None:

@@ -21,25 +21,28 @@ from desbuquei_backups.postgres.target import Unmet
 _LOG = logging.getLogger(__name__)
 _LOCK = 0x6465736271  # one restored copy at a time on a server: they share roles and tablespaces
 _PREFIX = "desbuquei_copy_"
+_KEPT = "desbuquei_kept_"
 _MARK = "made by desbuquei_backups for a restored copy"
 
 
 @dataclass(frozen=True, slots=True)
 class Scratch:
-    """The empty database: how to reach it, and what this server lacks for the backup."""
+    """The empty database: how to reach it, and what this server lacks for the backup. `kept`: its name for good."""
 
     name: str
     url_parameters: dict[str, Any]
     lacking: Sequence[Unmet]
+    kept: str | None = None
 
 
 @contextmanager
-def scratch_database(site: Site, manifest: Manifest, globals_script: str) -> Iterator[Scratch]:
+def scratch_database(site: Site, manifest: Manifest, globals_script: str, *, keep: bool = False) -> Iterator[Scratch]:
     """A database with the source's encoding and locale where the server has them.
 
     Only missing roles are created (NOLOGIN, no password; superusers where they were, since event triggers must belong
     to one) and missing tablespaces in place; existing ones are never altered. What a killed run left is dropped first.
-    TargetRefused if the server is the source itself.
+    TargetRefused if the server is the source itself. `keep`: where nothing went wrong it stays, under another name, and
+    the roles and tablespaces that it needs; the next restored copy after it was dropped drops these.
     """
     url = site.settings.restore_url
     with connect(url, setting=RESTORE_URL) as server, explained("preparing the restore server"):
@@ -57,23 +60,28 @@ def scratch_database(site: Site, manifest: Manifest, globals_script: str) -> Ite
                 power = sql.SQL("superuser" if role in powerful else "nosuperuser")
                 server.execute(sql.SQL("create role {} nologin {}").format(sql.Identifier(role), power))
                 made_roles.append(role)
-                _mark(server, "role", role)
+                mark(server, "role", role)
             if spaces:
                 server.execute("set allow_in_place_tablespaces = on")
             for space in spaces:
                 server.execute(sql.SQL("create tablespace {} location ''").format(sql.Identifier(space)))
                 made_spaces.append(space)
-                _mark(server, "tablespace", space)
+                mark(server, "tablespace", space)
             locale_missing = target.create_database(server, name, manifest.server)
             parameters = parse(url, setting=RESTORE_URL) | {"dbname": name}
             with connect(url, setting=RESTORE_URL, dbname=name) as inside:
                 lacking = target.unmet(inside, manifest.requirements, locale_missing)
-            yield Scratch(name, parameters, lacking)
+            kept = f"{_KEPT}{name.removeprefix(_PREFIX)}" if keep else None
+            yield Scratch(name, parameters, lacking, kept)
+            if kept is not None:
+                server.execute(sql.SQL("alter database {} rename to {}").format(*map(sql.Identifier, (name, kept))))
+                made_roles, made_spaces = [], []
         finally:
             _drop(server, [name], made_roles, made_spaces)
 
 
-def _mark(server: Connection, kind: LiteralString, name: str) -> None:
+def mark(server: Connection, kind: LiteralString, name: str) -> None:
+    """Mark what was made for a restored copy, so that the next one drops it if this run dies."""
     server.execute(sql.SQL("comment on {} {} is {}").format(sql.SQL(kind), sql.Identifier(name), sql.Literal(_MARK)))
 
 

@@ -5,8 +5,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from desbuquei_backups.core.errors import ConfigurationError
+from desbuquei_backups.core.invariants import NONE, Invariant, load_invariants
 from desbuquei_backups.core.tiers import Policy, load_policy
 from desbuquei_backups.storage.age_keys import IDENTITY, RECIPIENTS, parse_recipients
+from desbuquei_backups.storage.signing_keys import PUBLIC_KEYS, SIGNING_KEY
 
 EMBEDDED = "embedded"
 DATABASE_URL = "DESBUQUEI_DATABASE_URL"
@@ -14,6 +16,7 @@ S3_URL = "DESBUQUEI_S3_URL"
 RESTORE_URL = "DESBUQUEI_RESTORE_URL"
 SECOND_S3_URL = "DESBUQUEI_SECOND_S3_URL"
 PRUNE_S3 = "DESBUQUEI_PRUNE_S3"
+INVARIANTS = "DESBUQUEI_INVARIANTS"
 
 URLS = (DATABASE_URL, S3_URL, RESTORE_URL)
 _MEANING = {
@@ -37,7 +40,8 @@ class Settings:
     `second_aws`: what reaches the second place and is not as for the first. `age_recipients`: the public keys that
     backups are encrypted to before they are written; none: they are not. `age_identity`: a file with the secret key of
     one of them, where copies are restored. `prunes_s3`: whether what is too old in S3 is deleted from here; if not,
-    these credentials need not be able to.
+    these credentials need not be able to. `invariants`: the user's own questions, by name.
+    `signing_key`: the file with the key that signs the chain of evidence; `public_keys`: with those that may have.
     """
 
     policy: Policy
@@ -49,6 +53,9 @@ class Settings:
     age_recipients: Sequence[str] = ()
     age_identity: Path | None = None
     prunes_s3: bool = True
+    invariants: Mapping[str, Invariant] = field(default_factory=dict)
+    signing_key: Path | None = None
+    public_keys: Path | None = None
 
     def url(self, name: str) -> str:
         """The URL of that setting; ConfigurationError if it is unset."""
@@ -123,9 +130,16 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         urls=urls,
         second_aws={name: value for name in _AWS if (value := environment.get(f"{_SECOND}{name}"))},
         age_recipients=parse_recipients(environment.get(RECIPIENTS, "")),
-        age_identity=Path(identity).absolute() if (identity := environment.get(IDENTITY)) else None,
+        age_identity=_path(environment, IDENTITY),
         prunes_s3=_prunes_s3(environment.get(PRUNE_S3)),
+        signing_key=_path(environment, SIGNING_KEY),
+        public_keys=_path(environment, PUBLIC_KEYS),
+        invariants=load_invariants(Path(asked)) if (asked := environment.get(INVARIANTS)) else NONE,
     )
+
+
+def _path(environment: Mapping[str, str], name: str) -> Path | None:
+    return Path(given).absolute() if (given := environment.get(name)) else None
 
 
 def _prunes_s3(given: str | None) -> bool:

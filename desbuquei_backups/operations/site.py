@@ -1,6 +1,6 @@
 """Where an operation works: settings, folder, bucket, clock and whoever watches, in one value."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -14,6 +14,7 @@ from desbuquei_backups.operations.settings import SECOND_S3_URL, Settings
 from desbuquei_backups.storage import disk
 from desbuquei_backups.storage.age_keys import Identity
 from desbuquei_backups.storage.s3 import Bucket
+from desbuquei_backups.storage.signing_keys import PublicKey, SigningKey, read_public_keys
 
 _LOCK_WAIT_SECONDS = 3600.0
 
@@ -51,6 +52,18 @@ class Site:
         """What opens encrypted backups here; None if no identity file is named. ConfigurationError if it is none."""
         path = self.settings.age_identity
         return None if path is None else Identity.read(path)
+
+    @cached_property
+    def signer(self) -> SigningKey | None:
+        """What signs the chain of evidence; None if no key is named. ConfigurationError if it is none."""
+        path = self.settings.signing_key
+        return None if path is None else SigningKey.read(path)
+
+    @cached_property
+    def public_keys(self) -> Mapping[str, PublicKey]:
+        """The keys that may have signed it, by their ids; none if no file is named. ConfigurationError."""
+        path = self.settings.public_keys
+        return {} if path is None else read_public_keys(path)
 
     @cached_property
     def second(self) -> "Site | None":

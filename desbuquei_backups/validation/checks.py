@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
+from desbuquei_backups.core.answers import Answer
 from desbuquei_backups.core.comparison import Finding, Verdict, compare
 from desbuquei_backups.core.manifest import FileFacts, Manifest
 from desbuquei_backups.core.periods import in_words
@@ -28,6 +29,7 @@ CONNECTION_IS_ENCRYPTED = "connection_is_encrypted"
 ROW_COUNTS_MATCH = "row_counts_match"
 CONTENT_MATCHES = "content_matches"
 SCHEMA_MATCHES = "schema_matches"
+INDEXES_ARE_VALID = "indexes_are_valid"
 RECOVERY_POINT_WITHIN_OBJECTIVE = "recovery_point_within_objective"
 WAL_IS_CONTINUOUS = "wal_is_continuous"
 RECOVERY_TIME_WITHIN_OBJECTIVE = "recovery_time_within_objective"
@@ -44,6 +46,7 @@ DESCRIPTIONS = {
     ROW_COUNTS_MATCH: "Every table of the restored copy has exactly the rows that the source's snapshot had.",
     CONTENT_MATCHES: "Every table's content fingerprint, sequence and large object is the source's.",
     SCHEMA_MATCHES: "Every definition, grant and comment of the restored copy is the source's.",
+    INDEXES_ARE_VALID: "Every index of the restored copy is valid, and pg_amcheck finds its tables and indexes sound.",
     RETENTION_IS_HONOURED: "What the policy keeps is there, and what it does not is gone.",
     EVIDENCE_IS_UNBROKEN: "Every link of the chain of evidence is what the next one says it was, and none is missing.",
     WAL_IS_CONTINUOUS: "No WAL is missing from the first base backup of the window to where the server is.",
@@ -56,7 +59,7 @@ DESCRIPTIONS = {
 
 DUMP_CHECKS = (DUMP_IS_COMPLETE, CHECKSUMS_MATCH)
 
-RESTORED_COPY_CHECKS = (ROW_COUNTS_MATCH, CONTENT_MATCHES, SCHEMA_MATCHES)
+RESTORED_COPY_CHECKS = (ROW_COUNTS_MATCH, CONTENT_MATCHES, SCHEMA_MATCHES, INDEXES_ARE_VALID)
 
 # What a dump never holds, whatever the role: it is said, but it is no gap in this backup.
 _NEVER_HELD = ("rows",)
@@ -192,12 +195,27 @@ def connection_is_encrypted(server: str, how: Transport | None) -> Judgement:
 
 
 def restored_copy_matches(proof: Proof) -> list[Judgement]:
-    """Row counts, content and schema of the restored copy are those of the source at the dump's snapshot."""
+    """Row counts, content and schema are those of the source at the dump's snapshot; tables and indexes are sound."""
     return [
         judge(ROW_COUNTS_MATCH, proof.row_counts),
         judge(CONTENT_MATCHES, proof.contents),
         judge(SCHEMA_MATCHES, proof.schema),
+        judge(INDEXES_ARE_VALID, proof.soundness),
     ]
+
+
+def invariants_hold(answers: Sequence[Answer], names: Sequence[str]) -> list[Judgement]:
+    """The user's own invariants of those names, one judgement each; of one that was not asked nothing is claimed."""
+    found = {each.name: each.findings for each in answers}
+    missing = [Finding("answer", None, None, Verdict.UNCOMPARED, "it was not asked")]
+    return [_answered(judge(name, found.get(name, missing))) for name in names]
+
+
+def _answered(judgement: Judgement) -> Judgement:
+    """What was asked for and what was found say more than how many match."""
+    finding = judgement.findings[0]
+    why = finding.why.split("\n", 1)[0]
+    return replace(judgement, summary=f"{finding.source or 'an answer'}: {why or judgement.verdict}")
 
 
 def retention_is_honoured(findings: Sequence[Finding]) -> Judgement:

@@ -33,7 +33,7 @@ def judge(check: str, findings: Sequence[Finding]) -> Judgement:
         return Judgement(check, Verdict.UNCOMPARED, f"nothing could be compared ({tally(findings)})", findings, {})
     record = _validate(check, compared)
     verdict = overall(findings)
-    if (problem := _exception(record)) and verdict is not Verdict.DIFFERS:
+    if (problem := exception_in(record)) and verdict is not Verdict.DIFFERS:
         return Judgement(check, Verdict.UNCOMPARED, f"could not validate: {problem}", findings, record)
     if bool(record["success"]) is (verdict is Verdict.DIFFERS):
         # Two judges that disagree are a fault of this program: nothing is green on the strength of one of them.
@@ -43,7 +43,7 @@ def judge(check: str, findings: Sequence[Finding]) -> Judgement:
 
 def _validate(check: str, compared: Sequence[Finding]) -> dict[str, Any]:
     """Run the suite in a context of its own: contexts and definitions shared between threads give wrong verdicts."""
-    gx, gxe, pd = _imported()
+    gx, gxe, pd = imported()
 
     frame = pd.DataFrame([(f.subject, f.source, f.restored) for f in compared], columns=list(_COLUMNS), dtype=object)
     subject, expected, found = _COLUMNS
@@ -66,7 +66,7 @@ def _validate(check: str, compared: Sequence[Finding]) -> dict[str, Any]:
     return dict(batch.validate(suite).to_json_dict())
 
 
-def _imported() -> tuple[Any, Any, Any]:
+def imported() -> tuple[Any, Any, Any]:
     """Great Expectations, its expectations, and pandas: seconds to import, a fifth fewer without garbage collection."""
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
     collecting = gc.isenabled()
@@ -81,7 +81,7 @@ def _imported() -> tuple[Any, Any, Any]:
     return gx, gxe, pd
 
 
-def _exception(record: Any) -> str | None:
+def exception_in(record: Any) -> str | None:
     """The message of an expectation that raised instead of answering, wherever Great Expectations put it."""
     if isinstance(record, Mapping):
         if record.get("raised_exception") is True:
@@ -91,4 +91,4 @@ def _exception(record: Any) -> str | None:
         values = record
     else:
         return None
-    return next((found for value in values if (found := _exception(value)) is not None), None)
+    return next((found for value in values if (found := exception_in(value)) is not None), None)

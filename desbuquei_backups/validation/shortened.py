@@ -1,8 +1,9 @@
-"""A judgement as the chain of evidence keeps it: verdict and counts, and what differed, shortened."""
+"""A judgement as it is kept: whole beside the manifest; in the chain of evidence its verdict and what differed."""
 
 from typing import Any
 
 from desbuquei_backups.core.comparison import Finding, Verdict
+from desbuquei_backups.operations.proofs import digested
 from desbuquei_backups.validation.judge import Judgement
 
 _MOST = 20
@@ -19,6 +20,25 @@ def shortened(judgement: Judgement) -> dict[str, Any]:
         "counts": {verdict.value: sum(f.verdict is verdict for f in judgement.findings) for verdict in Verdict},
         "differing": [_finding(each) for each in differing[:_MOST]],
         **({"not shown": len(differing) - _MOST} if len(differing) > _MOST else {}),
+    }
+
+
+def whole(judgement: Judgement) -> dict[str, Any]:
+    """Every finding; texts that are long are there as their SHA-256, as in the record of a proof."""
+    return {
+        "check": judgement.check,
+        "verdict": judgement.verdict.value,
+        "summary": judgement.summary,
+        "findings": [
+            {
+                "subject": each.subject,
+                "expected": each.source,
+                "found": each.restored,
+                "verdict": each.verdict.value,
+                "why": each.why,
+            }
+            for each in map(digested, judgement.findings)
+        ],
     }
 
 

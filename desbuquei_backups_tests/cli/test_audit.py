@@ -1,12 +1,14 @@
 """The chain of evidence as an auditor's shell sees it: exit status, one JSON document on stdout, 80 columns."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from desbuquei_backups.core.evidence import link_key
 from desbuquei_backups.operations.chain_audit import audit
 from desbuquei_backups_tests.cli.test_commands import Run, narrow, run
+from desbuquei_backups_tests.keys import new_signing_pair
 from desbuquei_backups_tests.operations.chains import manifest_of, told
 
 __all__ = ["run"]  # a fixture
@@ -73,3 +75,20 @@ def test_a_backup_that_the_chain_does_not_know_is_adopted_with_a_reason(run: Run
     done = run("audit", "adopt", "--reason", "antes da cadeia", "--operator", "ana")
     assert (done.returncode, done.stdout) == (0, f"{unknown} is adopted\n")
     assert audit(site).whole
+
+
+def test_with_a_public_key_an_end_that_is_not_signed_fails_a_script_and_is_named(run: Run, site, tmp_path) -> None:
+    pair = new_signing_pair(tmp_path)
+    signing = replace(site, settings=replace(site.settings, signing_key=pair.secret))
+    told(signing, 1)
+    given = ("audit", "verify", "--public-key", str(pair.public))
+    done = run(*given, **ALONE)
+    assert (done.returncode, narrow(done.stdout)) == (0, True), done.stderr
+    assert "2 links signed, from link 1 on; 1 key may sign\n" in done.stdout
+    told(site, 2)
+    done = run(*given, **ALONE)
+    assert (done.returncode, "✗ link 3 (daily-2026-01-02-020000): unsigned: " in done.stdout) == (1, True)
+    found = json.loads(run("audit", "verify", "--json", DESBUQUEI_PUBLIC_KEYS=str(pair.public), **ALONE).stdout)
+    assert (found["signed"], found["signed_since"], [each["fault"] for each in found["breaks"]]) == (2, 1, ["unsigned"])
+    refused = run("audit", "verify", "--public-key", str(pair.secret), **ALONE)
+    assert (refused.returncode, "no Ed25519 public key" in refused.stderr) == (2, True)

@@ -93,8 +93,8 @@ def test_only_a_number_of_ten_digits_is_a_links_key(key: str, number: int | None
 
 
 def test_a_link_of_a_newer_schema_says_so_plainly() -> None:
-    newer = json.loads(chain(1)[0][1]) | {"schema_version": 2, "signature": "…"}
-    with pytest.raises(IntegrityError, match="schema version 2") as caught:
+    newer = json.loads(chain(1)[0][1]) | {"schema_version": 3, "signature": "…"}
+    with pytest.raises(IntegrityError, match="schema version 3") as caught:
         parse_link(json.dumps(newer).encode(), where="evidence/0000000001.json")
     assert "newer desbuquei_backups" in caught.value.remedy
     for odd in (b"", b"{", b"[]", b'{"schema_version": 1}', b"\xff", json.dumps(newer | {"kind": "x"}).encode()):

@@ -9,11 +9,12 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from desbuquei_backups.core.invariants import load_invariants
 from desbuquei_backups.core.slots import Slot, last_due
 from desbuquei_backups.core.tiers import load_policy
 from desbuquei_backups.definitions import build
 from desbuquei_backups.defs.execution import Outcome, outcome
-from desbuquei_backups.operations.settings import DATABASE_URL, RESTORE_URL, S3_URL, SECOND_S3_URL
+from desbuquei_backups.operations.settings import DATABASE_URL, INVARIANTS, RESTORE_URL, S3_URL, SECOND_S3_URL
 from desbuquei_backups_tests.conftest import Endpoints
 
 _POLICY = load_policy()
@@ -69,12 +70,13 @@ def defined() -> Callable[[], dg.Definitions]:
     """A function that makes the definitions of the policy that the environment names."""
 
     @cache
-    def of(path: str | None, second: str | None) -> dg.Definitions:
+    def of(path: str | None, second: str | None, invariants: str | None) -> dg.Definitions:
         policy = load_policy(Path(path) if path else None)
         since = datetime.now(UTC) - timedelta(days=3)
-        return build(policy, since, retry_delay=0, second_place=second is not None)
+        asked = load_invariants(Path(invariants)) if invariants else {}
+        return build(policy, since, retry_delay=0, second_place=second is not None, invariants=asked)
 
-    return lambda: of(os.environ.get("DESBUQUEI_POLICY"), os.environ.get(SECOND_S3_URL))
+    return lambda: of(*map(os.environ.get, ("DESBUQUEI_POLICY", SECOND_S3_URL, INVARIANTS)))
 
 
 @pytest.fixture

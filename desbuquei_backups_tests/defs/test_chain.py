@@ -25,6 +25,7 @@ _CHECKS = {
     "row_counts_match",
     "content_matches",
     "schema_matches",
+    "indexes_are_valid",
 }
 _NOBODY_LISTENS = "http://127.0.0.1:9"
 
@@ -161,6 +162,7 @@ def test_an_encrypted_backup_is_green_and_its_proof_waits_for_the_identity(
         "row_counts_match",
         "content_matches",
         "schema_matches",
+        "indexes_are_valid",
     }
     assert not any(check.untrue for check in done.checks)
     assert (folder / f"{done.slot.backup_id}.sql.gz.age").exists()

@@ -15,6 +15,7 @@ from desbuquei_backups.core.retention import Place
 from desbuquei_backups.core.slots import Slot
 from desbuquei_backups.core.tiers import Policy
 from desbuquei_backups.operations import holds, inventory, pruning
+from desbuquei_backups.operations import said as in_chain
 from desbuquei_backups.operations.asked import Asked
 from desbuquei_backups.operations.chain_audit import audit
 from desbuquei_backups.operations.in_use import reading
@@ -71,6 +72,8 @@ def everything_listed_is_whole(site: Site) -> None:
 
 def test_after_its_days_a_backup_leaves_the_disk_and_after_its_month_s3(site, shop, clock, bucket) -> None:
     first, second, *_, last = days(site, clock, shop, 9)
+    in_chain.checks(site, first.backup_id, "dump", [{"check": "dump_is_complete"}])
+    assert [key for key in bucket.keys("daily/") if f"{first.backup_id}.checks-" in key]
     done = prune(site)
     assert gone(done, Place.DISK) == [first, second]
     assert gone(done, Place.S3) == []

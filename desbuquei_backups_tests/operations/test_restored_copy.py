@@ -60,12 +60,12 @@ def remade(site, slot, change: Callable[[bytes], bytes] = lambda plain: plain, *
 
 def wrong(proof: Proof) -> dict[str, str]:
     """The subjects that do not match, with why."""
-    findings = [*proof.row_counts, *proof.contents, *proof.schema]
+    findings = [*proof.row_counts, *proof.contents, *proof.schema, *proof.soundness]
     return {finding.subject: finding.why for finding in findings if finding.verdict is Verdict.DIFFERS}
 
 
 def uncompared(proof: Proof) -> dict[str, str]:
-    findings = [*proof.row_counts, *proof.contents, *proof.schema]
+    findings = [*proof.row_counts, *proof.contents, *proof.schema, *proof.soundness]
     return {finding.subject: finding.why for finding in findings if finding.verdict is Verdict.UNCOMPARED}
 
 

@@ -15,6 +15,7 @@ from desbuquei_backups.core.tiers import StorageClass
 from desbuquei_backups.operations import inventory, records, thaws
 from desbuquei_backups.operations.catalog_rebuild import rebuild
 from desbuquei_backups.operations.copies import Place, find_copy
+from desbuquei_backups.operations.reproof import prove_due
 from desbuquei_backups.operations.seal import seal
 from desbuquei_backups.operations.settings import S3_URL
 from desbuquei_backups.operations.site import Site
@@ -174,3 +175,12 @@ def test_the_record_made_again_knows_of_the_thaw(site, make_site, tmp_path) -> N
     (held,) = inventory.local(new).held
     assert held.thaw is not None
     assert (held.thaw.state, held.thaw.readable_by, held.storage_class) == (State.THAWING, by, "DEEP_ARCHIVE")
+
+
+def test_a_frozen_copy_that_is_to_be_proven_is_thawed_in_one_run_and_restored_in_another(site) -> None:
+    first, *again = (list(prove_due(site)) for _ in range(4))
+    assert [each.thaw.asked for each in first] == [True]
+    assert [each.due.slot for each in first] == [QUARTERLY]
+    done = next(each for (each,) in again if each.proof is not None)
+    assert (done.proof.restored, done.proof.seconds["restore"] > 0) == (QUARTERLY.backup_id, True)
+    assert list(prove_due(site)) == []
