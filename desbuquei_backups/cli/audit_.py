@@ -42,7 +42,7 @@ def verify(*, anchors: tuple[str, ...], start: int, as_json: bool) -> int:
     from desbuquei_backups.operations.chain_audit import audit
 
     with open_site() as site:
-        given = [each for where in anchors if where != _SECOND for each in _anchors(where, site.policy.database)]
+        given = [each for where in anchors if where != _SECOND for each in anchors_in(where, site.policy.database)]
         done = audit(site, anchors=given, second=_SECOND in anchors, start=start)
     if as_json:
         print_json(_document(done))
@@ -98,7 +98,8 @@ def adopt(*, backup_ids: tuple[str, ...], reason: str, operator: str | None, as_
     return 0
 
 
-def _anchors(where: str, database: str) -> "list[Anchor]":
+def anchors_in(where: str, database: str) -> "list[Anchor]":
+    """The anchors in a file, or on stdin for `-`; ConfigurationError if they cannot be read."""
     from desbuquei_backups.core.anchors import parse_anchors
     from desbuquei_backups.core.errors import ConfigurationError
 

@@ -31,6 +31,8 @@ class Kind(StrEnum):
     RELEASED = "released"
     VERIFIED = "verified"
     ADOPTED = "adopted"
+    POLICY = "policy"
+    SIGNED_OFF = "signed off"
 
 
 class _Frozen(BaseModel):

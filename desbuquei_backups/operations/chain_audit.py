@@ -1,6 +1,6 @@
 """Audit the chain of evidence by the bucket alone: walk it, compare it with anchors, and with what the bucket holds."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from desbuquei_backups.core.anchors import Anchor, against
@@ -33,10 +33,18 @@ class Audited:
         return not self.breaks
 
 
-def audit(site: Site, *, anchors: Sequence[Anchor] = (), second: bool = False, start: int = 1) -> Audited:
+def audit(
+    site: Site,
+    *,
+    anchors: Sequence[Anchor] = (),
+    second: bool = False,
+    start: int = 1,
+    heard: Callable[[Link], None] = lambda _: None,
+) -> Audited:
     """Walk the chain from link `start` on. StoreError if the bucket cannot be asked.
 
-    `second`: the second place's copy of each link must be the same, and must not go on where the chain ends.
+    `second`: the second place's copy of each link must be the same, and must not go on where the chain ends. `heard` is
+    told each link that can be read; that one was altered may show only when the next is.
     """
     done = Audited(start, anchors=len(anchors))
     end = find(site.bucket)
@@ -58,6 +66,7 @@ def audit(site: Site, *, anchors: Sequence[Anchor] = (), second: bool = False, s
             walked[step.sequence] = step.sha256
         if step.link is not None:
             manifests.heard(step.link)
+            heard(step.link)
     done.breaks += against(anchors, walked, start=start, last=done.head.sequence if done.head else None)
     done.breaks = list(with_whole_versions(site, done.breaks))
     done.breaks += manifests.compared(done.head, everything=start == 1, first=done.first)

@@ -87,6 +87,14 @@ def newest_of(bucket: Bucket, keys: Sequence[str], *, dump_sha256: str) -> Recor
     return None
 
 
+def parsed(content: bytes) -> RecordedProof | None:
+    """The proof in `content`; None if it cannot be read."""
+    try:
+        return RecordedProof.model_validate_json(content)
+    except ValidationError:
+        return None
+
+
 def of_findings(
     manifest: Manifest,
     at: datetime,

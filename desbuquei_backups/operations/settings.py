@@ -14,6 +14,7 @@ S3_URL = "DESBUQUEI_S3_URL"
 RESTORE_URL = "DESBUQUEI_RESTORE_URL"
 SECOND_S3_URL = "DESBUQUEI_SECOND_S3_URL"
 PRUNE_S3 = "DESBUQUEI_PRUNE_S3"
+REPORT_CLAUSES = "DESBUQUEI_REPORT_CLAUSES"
 
 URLS = (DATABASE_URL, S3_URL, RESTORE_URL)
 _MEANING = {
@@ -37,7 +38,7 @@ class Settings:
     `second_aws`: what reaches the second place and is not as for the first. `age_recipients`: the public keys that
     backups are encrypted to before they are written; none: they are not. `age_identity`: a file with the secret key of
     one of them, where copies are restored. `prunes_s3`: whether what is too old in S3 is deleted from here; if not,
-    these credentials need not be able to.
+    these credentials need not be able to. `report_clauses`: a file in place of the packaged table of clauses.
     """
 
     policy: Policy
@@ -49,6 +50,7 @@ class Settings:
     age_recipients: Sequence[str] = ()
     age_identity: Path | None = None
     prunes_s3: bool = True
+    report_clauses: Path | None = None
 
     def url(self, name: str) -> str:
         """The URL of that setting; ConfigurationError if it is unset."""
@@ -125,6 +127,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         age_recipients=parse_recipients(environment.get(RECIPIENTS, "")),
         age_identity=Path(identity).absolute() if (identity := environment.get(IDENTITY)) else None,
         prunes_s3=_prunes_s3(environment.get(PRUNE_S3)),
+        report_clauses=Path(clauses).absolute() if (clauses := environment.get(REPORT_CLAUSES)) else None,
     )
 
 
