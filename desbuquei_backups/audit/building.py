@@ -10,7 +10,7 @@ from desbuquei_backups.audit.controls_proof import evidence, integrity, restorab
 from desbuquei_backups.audit.controls_protection import at_rest, client_side, immutability, in_transit, off_site
 from desbuquei_backups.audit.controls_recovery import recovery_point, recovery_time
 from desbuquei_backups.audit.daily import verification_table
-from desbuquei_backups.audit.facts import Facts
+from desbuquei_backups.audit.facts import Facts, Question
 from desbuquei_backups.audit.judging import Judging
 from desbuquei_backups.audit.model import Clause, Control, Report
 from desbuquei_backups.audit.not_covered import PROVES, PROVES_NOT, erasure, not_covered
@@ -50,7 +50,7 @@ def build(facts: Facts, clauses: Mapping[str, Sequence[Clause]]) -> Report:
         erasure(facts),
         PROVES,
         PROVES_NOT,
-        facts.signed_off,
+        [each for each in facts.signed_off if each.start < facts.period.end and each.end > facts.period.start],
         verification_table(facts),
         _sizes(judging),
     )
@@ -59,7 +59,7 @@ def build(facts: Facts, clauses: Mapping[str, Sequence[Clause]]) -> Report:
 def _facts(facts: Facts) -> dict[str, str]:
     """What else the first page says."""
     store = facts.store
-    unknown = f"not known: {facts.unknown.get('the bucket', 'it was not asked')}"
+    unknown = f"not known: {facts.unknown.get(Question.BUCKET, 'it was not asked')}"
     region = unknown if store is None else store.region or f"not known: {store.region_unknown}"
     second = unknown if store is None else store.second or "none"
     since = f"{facts.since:%Y-%m-%d %H:%M} UTC" if facts.since is not None else "not known: nothing is recorded"
@@ -69,7 +69,7 @@ def _facts(facts: Facts) -> dict[str, str]:
         "bucket": store.uri if store is not None else unknown,
         "the bucket's region": region,
         "second place": second,
-        **{f"could not be asked: {what}": why for what, why in facts.unknown.items()},
+        **{f"not answered: {what}": why for what, why in facts.unknown.items()},
     }
 
 

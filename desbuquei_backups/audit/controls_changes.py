@@ -16,7 +16,7 @@ def changes(judging: Judging) -> Control:
     manual = [each for each in judging.archived if each.slot.tier not in facts.policy.scheduled]
     nameless = [each.backup_id for each in manual if not (each.operator and each.reason)]
     events = [each for each in facts.events if facts.period.has(each.at) and each.kind is not Kind.VERIFIED]
-    policies = [each for each in facts.events if each.kind is Kind.POLICY]
+    policies = [each for each in facts.events if each.kind is Kind.POLICY and each.at <= facts.period.end]
     if facts.chain.trouble is not None:
         part = Part(Verdict.NOT_KNOWN, f"the chain of evidence could not be walked: {facts.chain.trouble}")
     elif facts.chain.breaks:

@@ -1,17 +1,21 @@
 """The controls of what is taken and kept: protected, frequency, retention."""
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
-from desbuquei_backups.audit.facts import Source
+from desbuquei_backups.audit.facts import Question, Source
 from desbuquei_backups.audit.judging import Judging, Part, named, together
 from desbuquei_backups.audit.model import Control, Table, Verdict
 from desbuquei_backups.audit.plots import Calendar
-from desbuquei_backups.audit.slots_due import Due, Outcome, of_outcome
+from desbuquei_backups.audit.slots_due import Due, Outcome, of_outcome, said, stretches
+from desbuquei_backups.core.periods import in_words
 from desbuquei_backups.core.retention import Place
+from desbuquei_backups.core.slots import next_due
 from desbuquei_backups.core.tiers import Tier
 from desbuquei_backups.operations.pruning import Planned
 
+_SOME_TIME = datetime(2026, 1, 1, tzinfo=UTC)
 _OVERDUE = timedelta(days=2)  # after its time, before what retention has not removed is a fault
 
 
@@ -26,12 +30,12 @@ def protected(judging: Judging) -> Control:
     else:
         late = since > period.start
         gone = [f"protected from {since:%Y-%m-%d %H:%M} UTC on; before that there was no promise"] if late else []
-        parts = [Part(Verdict.HOLDS, f"{facts.policy.database} has a policy", gone)]
+        parts = [Part(Verdict.HOLDS, f"there is a policy for {facts.policy.database}", gone)]
         if not judging.archived:
             parts.append(Part(Verdict.FAILS, "no backup of the period was ever archived"))
     others = facts.other_databases
     if others is None:
-        why = facts.unknown.get("what else is on the server", "it was not asked")
+        why = facts.unknown.get(Question.SERVER, "it was not asked")
         parts.append(Part(Verdict.NOT_KNOWN, "whether the server has other databases is not known", [why]))
     elif others:
         why = f"other databases are on the server: {named(others)}; whether another policy protects them is not known"
@@ -54,7 +58,8 @@ def _policy(tiers: Mapping[str, Tier]) -> Table:
     rows = [
         (
             name,
-            tier.cron or "when asked",
+            _every(tier.cron) if tier.cron is not None else "when asked",
+            tier.cron or "-",
             tier.takes.value,
             str(tier.kept_on_disk or "-"),
             str(tier.kept_in_s3),
@@ -64,8 +69,17 @@ def _policy(tiers: Mapping[str, Tier]) -> Table:
         )
         for name, tier in tiers.items()
     ]
-    columns = ("tier", "due (UTC, cron)", "takes", "kept on disk", "kept in S3", "never fewer", "class", "locked")
+    columns = ("tier", "due", "cron (UTC)", "takes", "kept on disk", "kept in S3", "never fewer", "class", "locked")
     return Table("The policy", columns, rows, right=("never fewer",))
+
+
+def _every(cron: str) -> str:
+    """How often, for who does not read crons."""
+    dues = [next_due(cron, _SOME_TIME)]
+    for _ in range(13):
+        dues.append(next_due(cron, dues[-1]))
+    lengths = {later - earlier for earlier, later in pairwise(dues)}
+    return f"every {in_words(min(lengths))}" + (f" to {in_words(max(lengths))}" if len(lengths) > 1 else "")
 
 
 def frequency(judging: Judging) -> Control:
@@ -79,15 +93,19 @@ def frequency(judging: Judging) -> Control:
         why = "protection had not begun, as far as is known" if begun else "no slot of it is over yet"
         part = Part(Verdict.NOT_KNOWN, f"no backup was due in the period: {why}")
     elif missed:
-        part = Part(Verdict.FAILS, f"{len(missed):,} of {due:,} slots were missed: {_stretches(missed)}")
+        part = Part(Verdict.FAILS, f"{len(missed):,} of {due:,} slots were missed: {_first_and_last(missed)}")
     elif unknown:
         part = Part(Verdict.NOT_KNOWN, f"of {len(unknown):,} of {due:,} slots it is not known: {unknown[0].why}")
     else:
-        said = f", {len(late):,} of them late" if late else ""
-        part = Part(Verdict.HOLDS, f"{due - len(left_out):,} of {due:,} slots were filled{said}, none was missed")
-    exceptions = [f"missed: {each.slot.backup_id}{f': {each.why}' if each.why else ''}" for each in missed]
-    exceptions += [f"late: {each.slot.backup_id}: {each.why}" for each in late]
-    exceptions += [f"left out on purpose: {each.slot.backup_id}: {each.why}" for each in left_out]
+        behind = f", {len(late):,} of them late" if late else ""
+        part = Part(Verdict.HOLDS, f"{due - len(left_out):,} of {due:,} slots were filled{behind}, none was missed")
+    named_so = {Outcome.MISSED: "missed", Outcome.LATE: "late", Outcome.LEFT_OUT: "left out on purpose"}
+    exceptions = [
+        f"{word}: {said(stretch)}"
+        for outcome, word in named_so.items()
+        for tier in dues.values()
+        for stretch in stretches(tier, outcome)
+    ]
     by_records = [each.backup_id for each in judging.archived if each.source is Source.RECORDS]
     if by_records:
         exceptions.append(f"known by the records on the host alone, not by the chain: {named(by_records)}")
@@ -123,7 +141,7 @@ def _slots(dues: Mapping[str, Sequence[Due]]) -> Table:
     return Table("Slots", columns, rows, right=columns[1:])
 
 
-def _stretches(missed: Sequence[Due]) -> str:
+def _first_and_last(missed: Sequence[Due]) -> str:
     """The first and last of what was missed; a week of hourlies is one thing to say."""
     if len(missed) == 1:
         return missed[0].slot.backup_id
@@ -135,7 +153,7 @@ def retention(judging: Judging) -> Control:
     facts = judging.facts
     parts, rows = list[Part](), []
     if facts.plan is None or facts.listed is None:
-        why = facts.unknown.get("what retention says") or facts.unknown.get("what S3 has") or "S3 was not asked"
+        why = facts.unknown.get(Question.RETENTION) or facts.unknown.get(Question.LISTING) or "S3 was not asked"
         parts.append(Part(Verdict.NOT_KNOWN, f"what is kept is not known: {why}"))
     else:
         if facts.lost:

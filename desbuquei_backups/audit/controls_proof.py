@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from desbuquei_backups.audit.facts import Question
 from desbuquei_backups.audit.judging import (
     ARCHIVE_MATCHES,
     BASE_BACKUP_VERIFIES,
@@ -32,7 +33,8 @@ def evidence(judging: Judging) -> Control:
     if chain.trouble is not None:
         part = Part(Verdict.NOT_KNOWN, f"it could not be walked: {chain.trouble}")
     elif chain.breaks:
-        why = f"{len(chain.breaks):,} not as they were: {chain.breaks[0]}"
+        more = f", and {len(chain.breaks) - 1:,} more" if len(chain.breaks) > 1 else ""
+        why = f"it was changed: {chain.breaks[0]}{more}"
         part = Part(Verdict.FAILS, why, list(chain.breaks))
     elif chain.last is None:
         part = Part(Verdict.NOT_KNOWN, "nothing was ever said in it")
@@ -133,8 +135,8 @@ def restorability(judging: Judging) -> Control:
 def _drills(judging: Judging) -> Part:
     facts = judging.facts
     newest = facts.drills[-1] if facts.drills else facts.drill_before
-    if "recovery drills" in facts.unknown:
-        return Part(Verdict.NOT_KNOWN, f"recovery drills: not known: {facts.unknown['recovery drills']}")
+    if Question.DRILLS in facts.unknown:
+        return Part(Verdict.NOT_KNOWN, f"recovery drills: not known: {facts.unknown[Question.DRILLS]}")
     if newest is None:
         return Part(Verdict.NOT_KNOWN, "recovery drills: there was never one")
     faults = [f"drill of {each.drilled_at:%Y-%m-%d}: {fault}" for each in facts.drills for fault in each.faults]

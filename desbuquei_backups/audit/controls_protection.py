@@ -1,5 +1,6 @@
 """The controls of who can read, change or lose the backups: encryption, immutability, the off-site copy."""
 
+from desbuquei_backups.audit.facts import Question
 from desbuquei_backups.audit.judging import (
     ARCHIVE_IS_ENCRYPTED,
     CONNECTION_OF_ARCHIVE,
@@ -85,7 +86,7 @@ def immutability(judging: Judging) -> Control:
         f"Locked by the policy: {', '.join(locked)}.",
     ]
     if store is None:
-        part = Part(Verdict.NOT_KNOWN, facts.unknown.get("the bucket", _NO_BUCKET))
+        part = Part(Verdict.NOT_KNOWN, facts.unknown.get(Question.BUCKET, _NO_BUCKET))
     elif store.has_lock is None:
         part = Part(Verdict.NOT_KNOWN, "these credentials may not ask whether the bucket has Object Lock")
     elif not store.has_lock:
@@ -117,14 +118,14 @@ def off_site(judging: Judging) -> Control:
     facts = judging.facts
     store = facts.store
     if store is None:
-        parts = [Part(Verdict.NOT_KNOWN, facts.unknown.get("the bucket", _NO_BUCKET))]
+        parts = [Part(Verdict.NOT_KNOWN, facts.unknown.get(Question.BUCKET, _NO_BUCKET))]
     else:
         region = store.region or f"a region that is not known: {store.region_unknown}"
         if store.is_here:
-            parts = [Part(Verdict.FAILS, f"{store.uri} is on this machine: one fire takes both")]
+            parts = [Part(Verdict.FAILS, f"the bucket {store.uri} is on this machine: one fire takes both")]
         else:
             verdict = Verdict.HOLDS if store.region else Verdict.NOT_KNOWN
-            parts = [Part(verdict, f"{store.uri} is in {region}")]
+            parts = [Part(verdict, f"the bucket {store.uri} is in {region}")]
         if store.second is None:
             parts[0] = Part(parts[0].verdict, parts[0].why, ["there is no second place: one provider has all copies"])
         elif store.second_trouble is not None:

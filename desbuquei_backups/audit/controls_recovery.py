@@ -1,5 +1,6 @@
 """The controls of how much is lost and how long it takes: recovery point and recovery time against the objectives."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from desbuquei_backups.audit.judging import WAL_IS_CONTINUOUS, Judging, Part, together
@@ -10,36 +11,39 @@ from desbuquei_backups.core.comparison import Verdict as Compared
 from desbuquei_backups.core.periods import in_words
 from desbuquei_backups.core.thawing import time_to_thaw
 
+_LITTLE = 2  # times the objective: what is longer is named one by one
+_HOW = (
+    "Counted from the moment that a backup restores to until the next one is archived: at every moment in between, so "
+    "much would have been lost."
+)
+_LESS = "Between recovery points WAL is archived, too: what would really have been lost was less, or equal."
+
 
 def recovery_point(judging: Judging) -> Control:
     """The age that the newest recovery point reached, at its worst."""
     facts = judging.facts
     objective, found = facts.policy.recovery_point_objective, judging.peaks
     top = worst(found)
-    if top is None:
-        part = Part(Verdict.NOT_KNOWN, "the period lies before protection began, or when that was is not known")
-    elif facts.listed is None and facts.chain.trouble is not None:
-        part = Part(Verdict.NOT_KNOWN, f"neither the bucket nor the chain could be asked: {facts.chain.trouble}")
-    else:
-        verdict = Verdict.FAILS if top.age > objective else Verdict.HOLDS
-        part = Part(verdict, f"at worst {in_words(top.age)}, promised: {in_words(objective)}. {_named(top)}")
-    over = [each for each in found if each.age > objective]
+    over = sorted((each for each in found if each.age > objective), key=lambda each: -each.age)
+    long = [each for each in over if each.age > objective * _LITTLE]
     continuous = [each for each in facts.checks if (each.step, each.check) == WAL_IS_CONTINUOUS]
     broken = [each for each in continuous if each.verdict is Compared.DIFFERS and facts.period.has(each.at)]
-    exceptions = [f"{in_words(each.age)}: {_named(each)}" for each in sorted(over, key=lambda one: -one.age)]
-    exceptions += [f"{each.backup_id}: WAL was not continuous: {each.summary}" for each in broken]
-    told = ["Counted from the moment that a backup restores to until the next one is archived: at every moment in "
-            "between, so much would have been lost."]  # fmt: skip
-    if any(each.wal for each in judging.archived):
-        told.append(
-            "Between recovery points WAL is archived, too: what would really have been lost was less, or equal."
+    exceptions = [_named(each) for each in long]
+    if len(over) > len(long):
+        most = next(each for each in over if each not in long).age
+        exceptions.append(
+            f"{len(over) - len(long):,} times a little longer than promised, up to {in_words(most)}: a backup that "
+            "is due as often as is promised takes its own time on top"
         )
+    exceptions += [f"{each.backup_id}: WAL was not continuous: {each.summary}" for each in broken]
+    told = [_HOW]
+    if any(each.wal for each in judging.archived):
+        told.append(_LESS)
     return Control(
         "recovery_point",
         "Recovery point",
         f"No more than {in_words(objective)} of changes is ever lost.",
-        part.verdict,
-        part.why,
+        *_judged(judging, top, over, long),
         evidence=told,
         exceptions=exceptions,
         plots=[_ages(judging)] if found else [],
@@ -47,13 +51,26 @@ def recovery_point(judging: Judging) -> Control:
     )
 
 
+def _judged(judging: Judging, top: Peak | None, over: Sequence[Peak], long: Sequence[Peak]) -> tuple[Verdict, str]:
+    """Where WAL is archived between recovery points, that they are a little too far apart shows nothing."""
+    facts = judging.facts
+    promised = in_words(facts.policy.recovery_point_objective)
+    if top is None:
+        return Verdict.NOT_KNOWN, "the period lies before protection began, or when that was is not known"
+    if facts.listed is None and facts.chain.trouble is not None:
+        return Verdict.NOT_KNOWN, f"neither the bucket nor the chain could be asked: {facts.chain.trouble}"
+    said = f"promised: {promised}; at worst {_named(top)}"
+    if not over:
+        return Verdict.HOLDS, said
+    if not long and all(each.until is None or each.until.wal for each in over):
+        return Verdict.NOT_KNOWN, f"{said}; WAL in between made it less, and how much less is not recorded"
+    return Verdict.FAILS, said
+
+
 def _named(peak: Peak) -> str:
-    of = peak.of.backup_id if peak.of is not None else None
-    if of is None:
-        until = f" until {peak.until.backup_id}" if peak.until is not None else ""
-        return f"There was no recovery point{until}, at {peak.at:%Y-%m-%d %H:%M} UTC"
-    until = f"before {peak.until.backup_id} was there" if peak.until is not None else "at the end of the period"
-    return f"The newest was {of}, at {peak.at:%Y-%m-%d %H:%M} UTC, {until}"
+    at = f"{in_words(peak.age)} at {peak.at:%Y-%m-%d %H:%M} UTC"
+    until = f"just before {peak.until.backup_id} was there" if peak.until is not None else "at the end of the period"
+    return f"{at}, {until}; {f'the newest was {peak.of.backup_id}' if peak.of is not None else 'there was none'}"
 
 
 def _ages(judging: Judging) -> Line:

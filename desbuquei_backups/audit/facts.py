@@ -25,6 +25,21 @@ class Source(StrEnum):
     RECORDS = "the records on the host"
 
 
+class Question(StrEnum):
+    """What is asked beside the chain; its value is what a person reads where it was not answered."""
+
+    LISTING = "what S3 has"
+    RECORDS = "the records on this host"
+    MANIFESTS = "manifests in S3"
+    DRILLS = "recovery drills"
+    COPIES = "how long restored copies took"
+    SERVER = "what else is on the server"
+    SINCE = "since when it is protected"
+    BUCKET = "the bucket"
+    RETENTION = "what retention says"
+    DISK = "what is on disk"
+
+
 @dataclass(frozen=True, slots=True)
 class Checked:
     """A check's result as link `link` of the chain says it."""
@@ -190,7 +205,7 @@ class Facts:
     disk: DiskUse | None = None
     on_disk: frozenset[Slot] | None = None
     other_databases: Sequence[str] | None = None
-    unknown: Mapping[str, str] = field(default_factory=dict)
+    unknown: Mapping[Question, str] = field(default_factory=dict)
 
     def in_period(self) -> list[Backup]:
         """The backups whose slot fell due in the period, oldest first."""

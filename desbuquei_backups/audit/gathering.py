@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TypeVar
 
-from desbuquei_backups.audit.facts import Backup, Facts, Recorded, Walked
+from desbuquei_backups.audit.facts import Backup, Facts, Question, Recorded, Walked
 from desbuquei_backups.audit.from_bucket import begun, drills, kept_slots, known_backups, restored, store
 from desbuquei_backups.audit.from_records import dumps_on_disk, measured, of_record, recorded
 from desbuquei_backups.audit.links import Heard
@@ -37,9 +37,9 @@ Made = TypeVar("Made")
 class _Asking:
     """Asks one thing after the other; why one did not answer is kept under what it would have told."""
 
-    unknown: dict[str, str] = field(default_factory=dict)
+    unknown: dict[Question, str] = field(default_factory=dict)
 
-    def ask(self, what: str, ask: Callable[[], Made]) -> Made | None:
+    def ask(self, what: Question, ask: Callable[[], Made]) -> Made | None:
         try:
             return ask()
         except BackupError as error:
@@ -54,23 +54,23 @@ def gather(site: Site, period: Period, *, anchors: Sequence[Anchor] = (), ask_so
     """
     asking = _Asking()
     heard, chain = _walk(site, period, anchors)
-    listed = asking.ask("what S3 has", lambda: kept_slots(site))
+    listed = asking.ask(Question.LISTING, lambda: kept_slots(site))
     there = listed or frozenset()
-    lines = asking.ask("the records on this host", lambda: recorded(site))
+    lines = asking.ask(Question.RECORDS, lambda: recorded(site))
     told = heard.backups(chain.broken)
     wanted = _wanted(period, told, there)
-    read = asking.ask("manifests in S3", lambda: known_backups(site, wanted)) or {}
+    read = asking.ask(Question.MANIFESTS, lambda: known_backups(site, wanted)) or {}
     backups = {**_of_records(period, lines or {}), **read, **told}
     backups = {slot: _archived(each, heard, chain, there) for slot, each in backups.items()}
-    drilled = asking.ask("recovery drills", lambda: drills(site, period)) or ([], None)
+    drilled = asking.ask(Question.DRILLS, lambda: drills(site, period)) or ([], None)
     took = measured(lines or {}, period)
-    took = took or asking.ask("how long restored copies took", lambda: restored(site, period, there)) or []
+    took = took or asking.ask(Question.COPIES, lambda: restored(site, period, there)) or []
     others = None
     if ask_source:
-        others = asking.ask("what else is on the server", lambda: other_databases(site))
+        others = asking.ask(Question.SERVER, lambda: other_databases(site))
     else:
-        asking.unknown["what else is on the server"] = "the server was not asked"
-    since = asking.ask("since when it is protected", lambda: recorded_since(site.settings))
+        asking.unknown[Question.SERVER] = "the server was not asked"
+    since = asking.ask(Question.SINCE, lambda: recorded_since(site.settings))
     return Facts(
         policy=site.policy,
         period=period,
@@ -82,9 +82,9 @@ def gather(site: Site, period: Period, *, anchors: Sequence[Anchor] = (), ask_so
         events=heard.events(chain.broken),
         signed_off=heard.signed_off(chain.broken),
         recorded=lines,
-        store=asking.ask("the bucket", lambda: store(site, there, chain.last)),
+        store=asking.ask(Question.BUCKET, lambda: store(site, there, chain.last)),
         listed=listed,
-        plan=asking.ask("what retention says", lambda: plan(site)),
+        plan=asking.ask(Question.RETENTION, lambda: plan(site)),
         lost=_lost(site, backups, lines or {}, listed),
         drills=drilled[0],
         drill_before=drilled[1],
@@ -92,7 +92,7 @@ def gather(site: Site, period: Period, *, anchors: Sequence[Anchor] = (), ask_so
         verified=verified.oldest(verified.last_whole(site), [slot.backup_id for slot in there]) if there else None,
         recipients=bool(site.settings.age_recipients),
         disk=disk_use(site.settings.folder) if lines is not None else None,
-        on_disk=asking.ask("what is on disk", lambda: dumps_on_disk(site)),
+        on_disk=asking.ask(Question.DISK, lambda: dumps_on_disk(site)),
         other_databases=others,
         unknown=asking.unknown,
     )

@@ -1,13 +1,13 @@
 """What went wrong: checks that were untrue, attempts that failed, slots that were missed; and when it was over."""
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
 from desbuquei_backups.audit.facts import Checked
 from desbuquei_backups.audit.judging import Judging
-from desbuquei_backups.audit.slots_due import Due, Outcome
+from desbuquei_backups.audit.slots_due import Outcome, said, stretches
 from desbuquei_backups.core.comparison import Verdict as Compared
 
 
@@ -49,31 +49,15 @@ class _Later:
 
 def _missed(judging: Judging, later: _Later) -> Iterator[Incident]:
     for tier, dues in judging.dues.items():
-        for stretch in _stretches(dues):
-            first, last = stretch[0], stretch[-1]
-            slots = first.slot.backup_id if first is last else f"{first.slot.backup_id} to {last.slot.backup_id}"
-            what = f"{len(stretch):,} {tier} slot{'' if first is last else 's'} missed: {slots}"
-            reason = next((each.why for each in stretch if each.why), "")
-            healed = later.after(last.slot.due)
+        for stretch in stretches(dues, Outcome.MISSED):
+            healed = later.after(stretch[-1].slot.due)
             yield Incident(
-                first.slot.due,
-                f"{what}{f': {reason}' if reason else ''}",
+                stretch[0].slot.due,
+                f"{tier} missed: {said(stretch)}",
                 "the slots are empty",
                 healed[0] if healed is not None else None,
                 f"{healed[1]} was archived" if healed is not None else "",
             )
-
-
-def _stretches(dues: Sequence[Due]) -> Iterator[list[Due]]:
-    stretch: list[Due] = []
-    for due in dues:
-        if due.outcome is Outcome.MISSED:
-            stretch.append(due)
-        elif stretch:
-            yield stretch
-            stretch = []
-    if stretch:
-        yield stretch
 
 
 def _untrue(judging: Judging) -> Iterator[Incident]:

@@ -105,7 +105,7 @@ class Judging:
             elif found.verdict is not Compared.MATCHES:
                 groups["uncompared"].append(each.backup_id)
                 exceptions.append(f"{each.backup_id}: {check[1]} could not be compared: {found.summary}")
-        total = f"of {len(backups):,} backups"
+        total = f"of {len(backups):,} backup{'' if len(backups) == 1 else 's'}"
         if not backups:
             return Part(Verdict.NOT_KNOWN, f"{what}: there is no backup in the period that it could be asked of")
         if untrue := groups["untrue"]:

@@ -90,8 +90,9 @@ class Heard:
         for number, at, policy in self._policies:
             if number in broken:
                 continue
-            what = described(policy) if before is None else "; ".join(changed(before, policy)) or "said once more"
-            found.append(Event(number, at, Kind.POLICY, None, what))
+            what = described(policy) if before is None else "; ".join(changed(before, policy))
+            if what:
+                found.append(Event(number, at, Kind.POLICY, None, what))
             before = policy
         return sorted(found, key=lambda each: each.link)
 

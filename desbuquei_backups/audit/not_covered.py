@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from desbuquei_backups.audit.facts import Backup, Facts
+from desbuquei_backups.audit.facts import Backup, Facts, Question
 from desbuquei_backups.audit.judging import named
 from desbuquei_backups.audit.model import NotCovered
 from desbuquei_backups.core.evidence import Kind
@@ -47,7 +47,7 @@ def not_covered(facts: Facts) -> list[NotCovered]:
     if facts.other_databases:
         found.append(NotCovered(f"other databases of the server: {named(facts.other_databases)}", _OTHERS))
     elif facts.other_databases is None:
-        why = facts.unknown.get("what else is on the server", "it was not asked")
+        why = facts.unknown.get(Question.SERVER, "it was not asked")
         found.append(NotCovered("other databases of the server", f"not known whether there are any: {why}"))
     return found
 
@@ -72,20 +72,18 @@ def _left_out(facts: Facts) -> Iterator[NotCovered]:
 
 
 def erasure(facts: Facts) -> list[str]:
-    """Until when what somebody has a right to have erased is in copies nevertheless (LGPD, Art. 18; GDPR, Art. 17)."""
+    """Until when what is erased in the database today is in the copies of each tier, and in which for longer."""
     found = []
     for name, tier in facts.policy.tiers.items():
-        until = f"{tier.kept_in_s3.after(facts.now):%Y-%m-%d}"
-        last = f"What is erased in the database today stays in copies of the tier {name} until {until} at the latest"
+        last = f"{name}: until {tier.kept_in_s3.after(facts.now):%Y-%m-%d}"
         if tier.object_lock is None:
-            found.append(f"{last}; they can be deleted before.")
+            found.append(f"{last}; not locked, they can be deleted before")
         elif facts.store is not None and facts.store.has_lock:
-            found.append(f"{last}, locked ({tier.object_lock}): until then they cannot simply be deleted.")
+            found.append(f"{last}, locked ({tier.object_lock}): they cannot simply be deleted before")
         else:
-            found.append(f"{last}; the policy locks them ({tier.object_lock}) where the bucket has Object Lock.")
+            found.append(f"{last}; the policy locks them ({tier.object_lock}) where the bucket has Object Lock")
     holds = {each.backup_id for each in facts.events if each.kind is Kind.HELD}
     holds -= {each.backup_id for each in facts.events if each.kind is Kind.RELEASED}
     if holds:
-        found.append(f"Held until somebody releases them, whatever their age: {named(sorted(map(str, holds)))}.")
-    found.append("A restored copy has to have what was erased since the backup erased again, before it is used.")
+        found.append(f"held until somebody releases them, whatever their age: {named(sorted(map(str, holds)))}")
     return found

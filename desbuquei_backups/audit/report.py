@@ -51,9 +51,10 @@ def write(report: Report, folder: Path, name: str | None = None) -> Written:
     """As HTML, JSON, and PDF where that can be made, under that name or one of database and period; DiskError."""
     disk.prepare(folder)
     name = name or f"{report.database}-audit-{report.period.start:%Y%m%d}-{report.period.end:%Y%m%d}"
-    html = as_html(report)
+    # Half of a surrogate pair, of a file's odd name, is written as an escape.
+    html = as_html(report).encode(errors="backslashreplace").decode()
     paths = {kind: folder / f"{name}.{kind}" for kind in ("html", "json", "pdf")}
-    disk.write_file(paths["html"], html.encode(errors="backslashreplace"))
+    disk.write_file(paths["html"], html.encode())
     disk.write_file(paths["json"], to_json(report))
     try:
         disk.write_file(paths["pdf"], as_pdf(html))

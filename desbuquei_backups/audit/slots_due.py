@@ -39,7 +39,7 @@ def slots_due(facts: Facts) -> dict[str, list[Due]]:
 
 
 def _of_tier(facts: Facts, name: str, cron: str) -> Iterator[Due]:
-    if facts.since is None:
+    if facts.since is None or facts.since >= facts.period.end:
         return
     start = max(facts.period.start, last_due(cron, facts.since))
     end = min(facts.period.end, facts.now + timedelta(seconds=1))
@@ -84,3 +84,23 @@ def of_outcome(dues: Mapping[str, Sequence[Due]], *outcomes: Outcome) -> list[Du
     """The slots of all tiers with those outcomes, oldest first."""
     found = [due for each in dues.values() for due in each if due.outcome in outcomes]
     return sorted(found, key=lambda due: (due.slot.due, due.slot.tier))
+
+
+def stretches(dues: Sequence[Due], outcome: Outcome) -> Iterator[list[Due]]:
+    """The slots of one tier with that outcome, those that follow one another for the same reason together."""
+    stretch: list[Due] = []
+    for due in dues:
+        if stretch and (due.outcome is not outcome or due.why != stretch[0].why):
+            yield stretch
+            stretch = []
+        if due.outcome is outcome:
+            stretch.append(due)
+    if stretch:
+        yield stretch
+
+
+def said(stretch: Sequence[Due]) -> str:
+    """A stretch in one line: its first and last slot, how many they are, and why."""
+    first, last = stretch[0].slot.backup_id, stretch[-1].slot.backup_id
+    slots = first if first == last else f"{first} to {last} ({len(stretch):,} slots)"
+    return f"{slots}: {stretch[0].why}" if stretch[0].why else slots

@@ -69,8 +69,15 @@ def print_daily(facts: "Facts", table: "Table") -> None:
         out.print(f"disk: {facts.disk.percent} % used", markup=False)
     out.print(f"?: not known; the chain of evidence was read since {facts.period.start:%Y-%m-%d}", style="dim")
     troubles = [facts.chain.trouble] if facts.chain.trouble else []
-    for trouble in [*troubles, *facts.chain.breaks, *(f"{what}: {why}" for what, why in facts.unknown.items())]:
+    for trouble in [*troubles, *facts.chain.breaks, *(f"{what}: {why}" for what, why in _unknown(facts))]:
         out.print(Text(f"note: {trouble}", style="dim"), soft_wrap=True)
+
+
+def _unknown(facts: "Facts") -> list[tuple[str, str]]:
+    """What did not answer; what is not in this table was not asked."""
+    from desbuquei_backups.audit.facts import Question
+
+    return [(what, why) for what, why in facts.unknown.items() if what is not Question.SERVER]
 
 
 def daily_document(facts: "Facts", table: "Table") -> dict[str, Any]:
@@ -81,5 +88,5 @@ def daily_document(facts: "Facts", table: "Table") -> dict[str, Any]:
         "tiers": [dict(zip(table.columns, row, strict=True)) for row in table.rows],
         "disk_percent": facts.disk.percent if facts.disk is not None else None,
         "chain": {"trouble": facts.chain.trouble, "breaks": list(facts.chain.breaks)},
-        "unknown": dict(facts.unknown),
+        "unknown": dict(_unknown(facts)),
     }

@@ -57,8 +57,8 @@ def audit_report(policy: Policy, *, retry_delay: float) -> dg.AssetsDefinition:
 def _reported(site: Site, asked: Asked, log: dg.DagsterLogManager) -> Mapping[str, Any]:
     from desbuquei_backups.audit.report import make, period_of, write
 
-    now = site.now()
     said.policy(site)
+    now = site.now()
     if asked.start is None and asked.end is None:
         start = _month_of_yesterday(now)
         name = f"{site.policy.database}-audit-{start:%Y-%m}"
