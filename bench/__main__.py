@@ -1,13 +1,15 @@
-"""`python -m bench` measures; `… catalog`, `… promotion` or `… vault` a part of it; `… table` prints the last table."""
+"""`python -m bench` measures; `… catalog`, `audit`, `promotion`, `vault` a part; `… table` prints the last table."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
-from bench import catalog, goals, procedures, promotion, report, vault
+from bench import audit_year, catalog, goals, procedures, promotion, report, vault
 from bench.databases import Size, made
 from bench.place import ROOT, Place, opened
 from bench.procedures import Measured
@@ -41,11 +43,15 @@ def main(context: click.Context, pairs: int, scale: int, home: Path, name: str, 
             server = str(connection.info.parameter_status("server_version"))
         click.echo(f"Looking at {catalog.HOURLIES:,} backups")
         looked = catalog.measured(place)
+        click.echo(f"Reporting on {audit_year.HOURS:,} hourlies")
+        audited = _audited()
         click.echo("Promoting")
         promoted = promotion.measured(place, databases["large"])
         click.echo("Sending and reading a large file")
         sent = vault.measured(place)
-    found = report.results(measured, {"large": str(size), "small": str(_SMALL)}, server, looked, promoted, sent)
+    found = report.results(
+        measured, {"large": str(size), "small": str(_SMALL)}, server, looked, promoted, sent, audited
+    )
     _RESULTS.write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     click.echo("\n" + report.table(found))
 
@@ -58,6 +64,23 @@ def only_catalog(home_and_name: tuple[Path, str]) -> None:
         looked = catalog.measured(place)
     click.echo(json.dumps(looked, indent=2))
     click.echo("\n" + "\n".join(goals.goals_table(goals.catalog_goals(looked))))
+
+
+@main.command(name="audit")
+@click.option("--rounds", default=3, show_default=True, type=click.IntRange(1), help="How often it is measured.")
+def only_audit(rounds: int) -> None:
+    """Measure only an auditor's report over a year; prints it, and writes nothing down."""
+    audited = _audited(rounds)
+    click.echo(json.dumps(audited, indent=2))
+    click.echo("\n" + "\n".join(goals.goals_table(goals.audit_goals(audited))))
+
+
+def _audited(rounds: int = 3) -> dict[str, Any]:
+    """Processes of their own."""
+    command = [sys.executable, "-m", "bench.child", "audit"]
+    done = [subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True) for _ in range(rounds)]
+    runs = [json.loads(each.stdout.splitlines()[-1]) for each in done]
+    return {"slots": audit_year.HOURS, "check_results": audit_year.CHECK_RESULTS, "runs": runs}
 
 
 @main.command(name="promotion")

@@ -6,7 +6,18 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
-from bench.goals import MB, Pair, catalog_goals, dump_seconds, goals, goals_table, median, promotion_goals, vault_goals
+from bench.goals import (
+    MB,
+    Pair,
+    audit_goals,
+    catalog_goals,
+    dump_seconds,
+    goals,
+    goals_table,
+    median,
+    promotion_goals,
+    vault_goals,
+)
 from bench.transfers import OURS, UP
 
 Results = dict[str, Any]
@@ -21,6 +32,7 @@ def results(
     catalog: Mapping[str, Any],
     promotion: Mapping[str, Any],
     vault: Mapping[str, Any],
+    audited: Mapping[str, Any],
 ) -> Results:
     """Everything that was measured and what follows from it, without a host's name or a path."""
     return {
@@ -34,10 +46,17 @@ def results(
         "conditions": "warm caches; sync before each measurement; every other pair runs backwards",
         "databases": dict(databases),
         "stages": stages(pairs),
-        "goals": [*goals(pairs), *promotion_goals(promotion), *vault_goals(vault), *catalog_goals(catalog)],
+        "goals": [
+            *goals(pairs),
+            *promotion_goals(promotion),
+            *vault_goals(vault),
+            *catalog_goals(catalog),
+            *audit_goals(audited),
+        ],
         "catalog": dict(catalog),
         "promotion": dict(promotion),
         "vault": dict(vault),
+        "audit": dict(audited),
         "pairs": [dict(pair) for pair in pairs],
     }
 

@@ -160,5 +160,5 @@ def _proven_by_records(judging: Judging) -> list[str]:
         for each in judging.archived
         if (line := records.get(each.slot)) is not None
         and line.proven
-        and any(judging.last(each.backup_id, check) is None for check in RESTORED)
+        and any(judging.last(each, check) is None for check in RESTORED)
     ]

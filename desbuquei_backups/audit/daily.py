@@ -49,7 +49,7 @@ def _row(judging: Judging, tier: str, backup: Backup | None) -> tuple[str, ...]:
 
 def _word(judging: Judging, backup: Backup, *checks: Check) -> str:
     """The worst of the checks, in a word."""
-    found = [judging.last(backup.backup_id, check) for check in checks]
+    found = [judging.last(backup, check) for check in checks]
     verdicts = [each.verdict if each is not None else None for each in found]
     for verdict in (Compared.DIFFERS, None, Compared.UNCOMPARED):
         if verdict in verdicts:

@@ -1,7 +1,7 @@
 """What the report is made of, as it was gathered: plain values, so that every rule over them can be tried by itself."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -93,6 +93,12 @@ class Backup:
     def available_at(self) -> datetime:
         """Since when it can be recovered from: archived, or where nobody says when that was, taken."""
         return self.archived_at or self.taken_at + timedelta(seconds=self.seconds or 0)
+
+    def as_archived(self, at: datetime | None = None, *, there: bool = False) -> "Backup":
+        """The same, with what is known of its archive: since when S3 has it, and whether it is `there` now."""
+        since = self.archived_at or at
+        known = self.archived or since is not None or self.pruned_at is not None or there
+        return replace(self, archived=known, archived_at=since)
 
 
 @dataclass(frozen=True, slots=True)

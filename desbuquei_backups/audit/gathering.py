@@ -4,7 +4,7 @@ Nothing is written. What does not answer is named, and is not known: it keeps no
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TypeVar
 
@@ -61,7 +61,10 @@ def gather(site: Site, period: Period, *, anchors: Sequence[Anchor] = (), ask_so
     wanted = _wanted(period, told, there)
     read = asking.ask(Question.MANIFESTS, lambda: known_backups(site, wanted)) or {}
     backups = {**_of_records(period, lines or {}), **read, **told}
-    backups = {slot: _archived(each, heard, chain, there) for slot, each in backups.items()}
+    backups = {
+        slot: each.as_archived(heard.archived_at(slot, chain.broken), there=slot in there)
+        for slot, each in backups.items()
+    }
     drilled = asking.ask(Question.DRILLS, lambda: drills(site, period)) or ([], None)
     took = measured(lines or {}, period)
     took = took or asking.ask(Question.COPIES, lambda: restored(site, period, there)) or []
@@ -147,13 +150,6 @@ def _wanted(period: Period, told: Mapping[Slot, Backup], there: frozenset[Slot])
 def _of_records(period: Period, lines: Mapping[Slot, Recorded]) -> dict[Slot, Backup]:
     found = {slot: of_record(slot, line) for slot, line in lines.items() if period.has(slot.due)}
     return {slot: each for slot, each in found.items() if each is not None}
-
-
-def _archived(backup: Backup, heard: Heard, chain: Walked, there: frozenset[Slot]) -> Backup:
-    """Whether S3 has it, or had it, and since when: by the chain, or else by what is there."""
-    at = backup.archived_at or heard.archived_at(backup.slot, chain.broken)
-    known = backup.archived or at is not None or backup.pruned_at is not None or backup.slot in there
-    return replace(backup, archived=known, archived_at=at)
 
 
 def _lost(

@@ -1,7 +1,7 @@
 """What every control is judged by: the last result of each check of each backup, and verdicts put together."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
 from desbuquei_backups.audit.facts import Backup, Checked, Facts
@@ -9,6 +9,7 @@ from desbuquei_backups.audit.model import Verdict
 from desbuquei_backups.audit.recovery_points import Peak, peaks
 from desbuquei_backups.audit.slots_due import Due, slots_due
 from desbuquei_backups.core.comparison import Verdict as Compared
+from desbuquei_backups.core.slots import Slot
 
 # The checks by the names that validation gives them, and the steps that say their results in the chain.
 DUMP_IS_COMPLETE = ("dump", "dump_is_complete")
@@ -60,15 +61,17 @@ class Judging:
     """The facts, and what follows from them, computed once."""
 
     facts: Facts
-    _last: dict[tuple[str, str, str], Checked] = field(init=False, default_factory=dict)
 
-    def __post_init__(self) -> None:
+    @cached_property
+    def _last(self) -> dict[Slot, dict[Check, Checked]]:
+        by_id: dict[str, dict[Check, Checked]] = {}
         for each in self.facts.checks:  # in the chain's order: the last one holds
-            self._last[each.backup_id, each.step, each.check] = each
+            by_id.setdefault(each.backup_id, {})[each.step, each.check] = each
+        return {slot: by_id.get(slot.backup_id, {}) for slot in self.facts.backups}
 
-    def last(self, backup_id: str, check: Check) -> Checked | None:
+    def last(self, backup: Backup, check: Check) -> Checked | None:
         """The last result of a check of a backup; None if it was never run, as far as the chain says."""
-        return self._last.get((backup_id, *check))
+        return self._last[backup.slot].get(check)
 
     @cached_property
     def dues(self) -> dict[str, list[Due]]:
@@ -88,7 +91,7 @@ class Judging:
         return peaks(sound, self.facts.period, self.facts.since)
 
     def _unsound(self, backup: Backup) -> bool:
-        results = (self.last(backup.backup_id, check) for check in _SOUND)
+        results = (self.last(backup, check) for check in _SOUND)
         return any(each is not None and each.verdict is Compared.DIFFERS for each in results)
 
     def checked(self, check: Check, backups: Sequence[Backup], what: str) -> Part:
@@ -96,7 +99,7 @@ class Judging:
         groups: dict[str, list[str]] = {"untrue": [], "never": [], "uncompared": []}
         exceptions = []
         for each in backups:
-            found = self.last(each.backup_id, check)
+            found = self.last(each, check)
             if found is None:
                 groups["never"].append(each.backup_id)
             elif found.verdict is Compared.DIFFERS:

@@ -68,11 +68,6 @@ class Heard:
             )
         return found
 
-    @property
-    def archived_slots(self) -> list[Slot]:
-        """Those that a link says are archived, and perhaps none what they are."""
-        return list(self._archived)
-
     def archived_at(self, slot: Slot, broken: frozenset[int]) -> datetime | None:
         """Since when S3 has it, as the first link says it that is to be believed."""
         return next((at for number, at in self._archived.get(slot, ()) if number not in broken), None)

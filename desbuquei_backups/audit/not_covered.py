@@ -34,6 +34,8 @@ PROVES = (
 PROVES_NOT = (
     "It does not show that the host was honest when it wrote a link: who controls the backup host can write what is "
     "false.",
+    "Who may write to the bucket and rewrites the chain up to its end has a chain that is unbroken in itself: only an "
+    "anchor, the second place or the bucket's own lock tells.",
     "It does not show that what was never said did not happen.",
     "Times are those of the host that wrote; they are compared with the store's clock only before something is "
     "deleted.",
