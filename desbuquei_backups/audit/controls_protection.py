@@ -1,6 +1,6 @@
 """The controls of who can read, change or lose the backups: encryption, immutability, the off-site copy."""
 
-from desbuquei_backups.audit.facts import Question
+from desbuquei_backups.audit.facts import Question, Source
 from desbuquei_backups.audit.judging import (
     ARCHIVE_IS_ENCRYPTED,
     CONNECTION_OF_ARCHIVE,
@@ -52,7 +52,7 @@ def at_rest(judging: Judging) -> Control:
 def client_side(judging: Judging) -> Control:
     """With age, before anything is written: promised only where there are recipients."""
     backups, promised = judging.archived, judging.facts.recipients
-    told = [each for each in backups if each.link is not None or each.sha256 is not None]
+    told = [each for each in backups if each.source is not Source.RECORDS]
     plain = [each.backup_id for each in told if not each.encrypted]
     if not promised and len(plain) == len(backups):
         why = "backups are not encrypted before they leave the host: whoever can read the bucket can read them"

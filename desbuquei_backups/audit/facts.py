@@ -10,7 +10,6 @@ from desbuquei_backups.core.comparison import Verdict
 from desbuquei_backups.core.evidence import Kind
 from desbuquei_backups.core.slots import Slot
 from desbuquei_backups.core.tiers import Policy
-from desbuquei_backups.core.transport import Transport
 from desbuquei_backups.operations.disk_use import DiskUse
 from desbuquei_backups.operations.drill_record import DrillRecord
 from desbuquei_backups.operations.pruning import Planned
@@ -67,7 +66,6 @@ class Backup:
     archived: bool = False
     archived_at: datetime | None = None
     size: int | None = None
-    dump_size: int | None = None
     seconds: float | None = None
     rows: int | None = None
     tables: int | None = None
@@ -75,13 +73,9 @@ class Backup:
     base: bool = False
     encrypted: bool = False
     origin: str | None = None
-    transport: Transport | None = None
     operator: str | None = None
     reason: str | None = None
-    sha256: str | None = None
-    md5: str | None = None
     left_out: Sequence[tuple[str, str, str]] = ()
-    warnings: Sequence[str] = ()
     pruned_at: datetime | None = None
     link: int | None = None
 
@@ -162,7 +156,6 @@ class Store:
     uri: str
     region: str | None
     region_unknown: str | None
-    transport: Transport
     is_here: bool
     has_lock: bool | None
     locks: Mapping[str, str] = field(default_factory=dict)

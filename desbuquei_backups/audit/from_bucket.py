@@ -73,7 +73,7 @@ def _proof(bucket: Bucket, keys: Iterable[str]) -> list[Restored]:
 
 
 def store(site: Site, listed: Collection[Slot], head: int | None) -> Store:
-    """Where the bucket is and how it is reached, its locks, and what the second place lacks.
+    """Where the bucket is, its locks, and what the second place lacks.
 
     `head`: the number of the chain's last link. StoreError, ConfigurationError.
     """
@@ -91,7 +91,6 @@ def store(site: Site, listed: Collection[Slot], head: int | None) -> Store:
         bucket.uri(""),
         region,
         unknown,
-        bucket.transport,
         bucket.is_here,
         has_lock,
         dict(_locks(site, newest, head)) if has_lock else {},

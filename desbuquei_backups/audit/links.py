@@ -13,7 +13,6 @@ from desbuquei_backups.audit.policies import changed, described
 from desbuquei_backups.core.comparison import Verdict
 from desbuquei_backups.core.evidence import Kind, Link
 from desbuquei_backups.core.slots import Slot, slot_of
-from desbuquei_backups.core.transport import Transport
 
 _FIRST = "s3"  # of the two places, that which backups are archived in first
 _DONE = (Kind.HELD, Kind.RELEASED, Kind.PRUNED, Kind.VERIFIED, Kind.ADOPTED, Kind.POLICY)
@@ -103,17 +102,12 @@ def of_manifest(slot: Slot, content: object, source: Source) -> Backup | None:
     except (ValueError, KeyError, TypeError):
         return None
     point = found.get("point")
-    known_by: Mapping[str, Any] = next(
-        (each for each in files if each.get("role") == ("dump" if point is None else "point")), {}
-    )
     tables = found.get("tables") or ()
-    how = (found.get("server") or {}).get("transport")
     return Backup(
         slot,
         source,
         taken_at,
         size=sum(each.get("size", 0) for each in files),
-        dump_size=known_by.get("size"),
         seconds=found.get("duration_seconds"),
         rows=sum(each.get("rows") or 0 for each in tables) if tables else None,
         tables=len(tables) if point is None else None,
@@ -121,13 +115,9 @@ def of_manifest(slot: Slot, content: object, source: Source) -> Backup | None:
         base=found.get("base") is not None,
         encrypted=bool(found.get("recipients")),
         origin=found.get("copy_of") or found.get("same_as"),
-        transport=Transport(how) if how in {each.value for each in Transport} else None,
         operator=found.get("operator"),
         reason=found.get("reason"),
-        sha256=known_by.get("sha256"),
-        md5=known_by.get("md5"),
         left_out=[(each["kind"], each["identity"], each["reason"]) for each in found.get("left_out") or ()],
-        warnings=found.get("warnings") or (),
     )
 
 

@@ -13,7 +13,6 @@ from desbuquei_backups.core.comparison import Verdict as Compared
 from desbuquei_backups.core.evidence import Kind
 from desbuquei_backups.core.slots import Slot, next_due
 from desbuquei_backups.core.tiers import load_policy
-from desbuquei_backups.core.transport import Transport
 from desbuquei_backups_tests.validation.test_recovery_time import recorded
 
 POLICY = load_policy()
@@ -24,7 +23,6 @@ STORE = Store(
     "s3://backups/",
     "sa-east-1",
     None,
-    Transport.TLS,
     is_here=False,
     has_lock=True,
     locks={"link 900 of the chain of evidence": "locked until 2033-02-15"},
