@@ -1,17 +1,19 @@
-"""`python -m bench` measures; with `catalog`, `promotion`, `vault` or `recovery` a part of it; `table` prints the last.
+"""`python -m bench` measures; `catalog`, `audit`, `promotion`, `vault`, `recovery` a part; `table` prints the last.
 
 Of `recovery`, `--scale 4 --rounds 1 --wal-mb 200 --seconds 3` is a trial that takes a minute; what is given as it
 stands takes about 15 minutes and 20 GB of disk. It needs servers of its own: it runs on this machine alone.
 """
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
-from bench import catalog, goals, pgbackrest, procedures, promotion, recovery, report, vault
+from bench import audit_year, catalog, goals, pgbackrest, procedures, promotion, recovery, report, vault
 from bench.databases import Size, made
 from bench.place import ROOT, Place, opened
 from bench.procedures import Measured
@@ -45,13 +47,16 @@ def main(context: click.Context, pairs: int, scale: int, home: Path, name: str, 
             server = str(connection.info.parameter_status("server_version"))
         click.echo(f"Looking at {catalog.HOURLIES:,} backups")
         looked = catalog.measured(place)
+        click.echo(f"Reporting on {audit_year.HOURS:,} hourlies")
+        audited = _audited()
         click.echo("Promoting")
         promoted = promotion.measured(place, databases["large"])
         click.echo("Sending and reading a large file")
         sent = vault.measured(place)
         click.echo("Taking base backups, draining WAL and recovering")
         back = {**recovery.measured(place, size), "pgbackrest": pgbackrest.measured(place, size)}
-    found = report.results(measured, {"large": str(size), "small": str(_SMALL)}, server, looked, promoted, sent, back)
+    sizes = {"large": str(size), "small": str(_SMALL)}
+    found = report.results(measured, sizes, server, looked, promoted, sent, back, audited)
     _RESULTS.write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     click.echo("\n" + report.table(found))
 
@@ -64,6 +69,23 @@ def only_catalog(home_and_name: tuple[Path, str]) -> None:
         looked = catalog.measured(place)
     click.echo(json.dumps(looked, indent=2))
     click.echo("\n" + "\n".join(goals.goals_table(goals.catalog_goals(looked))))
+
+
+@main.command(name="audit")
+@click.option("--rounds", default=3, show_default=True, type=click.IntRange(1), help="How often it is measured.")
+def only_audit(rounds: int) -> None:
+    """Measure only an auditor's report over a year; prints it, and writes nothing down."""
+    audited = _audited(rounds)
+    click.echo(json.dumps(audited, indent=2))
+    click.echo("\n" + "\n".join(goals.goals_table(goals.audit_goals(audited))))
+
+
+def _audited(rounds: int = 3) -> dict[str, Any]:
+    """Processes of their own."""
+    command = [sys.executable, "-m", "bench.child", "audit"]
+    done = [subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True) for _ in range(rounds)]
+    runs = [json.loads(each.stdout.splitlines()[-1]) for each in done]
+    return {"slots": audit_year.HOURS, "check_results": audit_year.CHECK_RESULTS, "runs": runs}
 
 
 @main.command(name="promotion")

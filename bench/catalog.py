@@ -144,10 +144,10 @@ def _files(folder: Path, hourlies: Sequence[Slot]) -> None:
     for number, slot in enumerate(hourlies):
         path = folder / manifest_name(slot.backup_id)
         if number < _WITH_DUMP:
-            path.write_bytes(_manifest(slot).to_bytes())
+            path.write_bytes(small_manifest(slot).to_bytes())
             (folder / f"{slot.backup_id}.sql.gz").touch()
         elif number % _LINKED == 0 or number == _WITH_DUMP:
-            path.write_bytes(_manifest(slot).to_bytes())
+            path.write_bytes(small_manifest(slot).to_bytes())
             shared = path
         else:
             path.hardlink_to(shared)
@@ -156,10 +156,10 @@ def _files(folder: Path, hourlies: Sequence[Slot]) -> None:
 def _archived(bucket: Bucket, slot: Slot) -> None:
     for name in ("sql.gz", "globals.sql.gz", "database.sql.gz"):
         bucket.put_if_absent(f"{slot.tier}/{slot.backup_id}.{name}", b"")
-    bucket.put_if_absent(f"{slot.tier}/{manifest_name(slot.backup_id)}", _manifest(slot).to_bytes())
+    bucket.put_if_absent(f"{slot.tier}/{manifest_name(slot.backup_id)}", small_manifest(slot).to_bytes())
 
 
-def _manifest(slot: Slot) -> Manifest:
+def small_manifest(slot: Slot) -> Manifest:
     """Small, and whole in its form."""
     texts = ("version", "database", "encoding", "locale_provider", "collate", "ctype", "lc_monetary")
     nothing = dict.fromkeys(("system_identifier", "timeline", "lsn", "locale", "collation_version", "platform"))

@@ -111,6 +111,13 @@ def upload(path: Path) -> dict[str, Any]:
     return {"stages": seconds}
 
 
+def audit() -> dict[str, Any]:
+    """An auditor's report over a year."""
+    from bench.audit_year import reported
+
+    return reported()
+
+
 def process(*command: str) -> dict[str, Any]:
     """A whole process, started from a small one: the kernel counts into its peak what its parent held."""
     begun = time.perf_counter()
@@ -146,6 +153,7 @@ def main(what: str, *rest: str) -> None:
         "dagster": dagster_job,
         "dagster-storage": dagster_storage,
         "upload": lambda: upload(Path(rest[0])),
+        "audit": audit,
         "tier": lambda: tier(rest[0]),
         "process": lambda: process(*rest),
     }

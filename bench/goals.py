@@ -51,6 +51,18 @@ def catalog_goals(found: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [*made, _goal("the code location loads, of `import dagster` alone", loads, "×", at_most=2)]
 
 
+def audit_goals(found: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What a report over a year costs once the chain's links are read: walked, judged, written as HTML and JSON."""
+    size = f"{found['slots']:,} slots, {found['check_results']:,} check results"
+    whole = median(sum(run["stages"].values()) for run in found["runs"])
+    page = max(run["html_bytes"] for run in found["runs"])
+    return [
+        _goal(f"audit report over {size}, its links being read", whole, "s", at_most=5),
+        _goal("audit report, peak memory", max(run["peak_bytes"] for run in found["runs"]) / MB, "MB", at_most=400),
+        _goal("audit report, HTML", page / MB, "MB", at_most=5),
+    ]
+
+
 def promotion_goals(found: Mapping[str, Any]) -> list[dict[str, Any]]:
     """What passes for a second tier's copy, in MB, and its seconds; what is not the dump is records and manifests."""
     daily, weekly = found["daily"], found["weekly"]

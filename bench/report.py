@@ -9,6 +9,7 @@ from typing import Any
 from bench.goals import (
     MB,
     Pair,
+    audit_goals,
     catalog_goals,
     dump_seconds,
     goals,
@@ -34,6 +35,7 @@ def results(
     promotion: Mapping[str, Any],
     vault: Mapping[str, Any],
     recovery: Mapping[str, Any],
+    audited: Mapping[str, Any],
 ) -> Results:
     """Everything that was measured and what follows from it, without a host's name or a path."""
     return {
@@ -53,11 +55,13 @@ def results(
             *vault_goals(vault),
             *recovery_goals(recovery),
             *catalog_goals(catalog),
+            *audit_goals(audited),
         ],
         "catalog": dict(catalog),
         "promotion": dict(promotion),
         "vault": dict(vault),
         "recovery": dict(recovery),
+        "audit": dict(audited),
         "pairs": [dict(pair) for pair in pairs],
     }
 

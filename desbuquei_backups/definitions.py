@@ -10,6 +10,8 @@ import dagster as dg
 from desbuquei_backups.core.invariants import NONE, Invariant
 from desbuquei_backups.core.tiers import Policy
 from desbuquei_backups.defs.assets import source, tier_assets
+from desbuquei_backups.defs.audit_report import DUE as REPORT_DUE
+from desbuquei_backups.defs.audit_report import audit_report
 from desbuquei_backups.defs.evidence import DUE as EVIDENCE_DUE
 from desbuquei_backups.defs.evidence import evidence_anchor
 from desbuquei_backups.defs.partitions import slots_of
@@ -64,6 +66,7 @@ def build(
     for name, due, described in (
         ("retention", RETENTION_DUE, "What the policy no longer keeps goes; a reason is given for every backup."),
         ("evidence", EVIDENCE_DUE, "The chain of evidence is walked, and its head anchored elsewhere."),
+        ("audit_report", REPORT_DUE, "What was promised is held against what can be shown, for an auditor."),
     ):
         asset = {"evidence": "evidence_anchor"}.get(name, name)
         job = dg.define_asset_job(
@@ -100,6 +103,7 @@ def build(
             *assets,
             retention(policy, retry_delay=retry_delay),
             evidence_anchor(policy, retry_delay=retry_delay),
+            audit_report(policy, retry_delay=retry_delay),
             wal(policy.database),
             *([second_wal(policy.database)] if second_place else []),
             recovery_drill(policy),

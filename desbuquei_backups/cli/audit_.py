@@ -53,7 +53,7 @@ def verify(*, anchors: tuple[str, ...], key_files: tuple[Path, ...], start: int,
 
     keys = {key_id: key for path in key_files for key_id, key in read_public_keys(path).items()} if key_files else None
     with open_site() as site:
-        given = [each for where in anchors if where != _SECOND for each in _anchors(where, site.policy.database)]
+        given = [each for where in anchors if where != _SECOND for each in anchors_in(where, site.policy.database)]
         done = audit(site, anchors=given, second=_SECOND in anchors, start=start, keys=keys)
     if as_json:
         print_json(_document(done))
@@ -109,7 +109,8 @@ def adopt(*, backup_ids: tuple[str, ...], reason: str, operator: str | None, as_
     return 0
 
 
-def _anchors(where: str, database: str) -> "list[Anchor]":
+def anchors_in(where: str, database: str) -> "list[Anchor]":
+    """The anchors in a file, or on stdin for `-`; ConfigurationError if they cannot be read."""
     from desbuquei_backups.core.anchors import parse_anchors
     from desbuquei_backups.core.errors import ConfigurationError
 

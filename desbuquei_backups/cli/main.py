@@ -24,11 +24,12 @@ _COMMANDS = {
     "hold": "Keep a backup until it is released, whatever its age.",
     "release": "End the hold of a backup.",
     "audit": "The chain of evidence: verify it, anchor its head elsewhere.",
+    "report": "For an auditor: a verdict for each control, as HTML, JSON and PDF.",
     "restore": "Restore a logical dump into an empty database.",
     "recover": "Recover the cluster to any second, into a new data directory.",
     "drill": "Recover on a scratch server, look at everything, measure it.",
 }
-_CATALOG = {"list", "status", "verify", "prune", "catalog"}
+_CATALOG = {"list", "status", "verify", "prune", "catalog", "report"}
 
 
 class _Lazy(click.Group):

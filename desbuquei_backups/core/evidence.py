@@ -32,6 +32,8 @@ class Kind(StrEnum):
     RELEASED = "released"
     VERIFIED = "verified"
     ADOPTED = "adopted"
+    POLICY = "policy"
+    SIGNED_OFF = "signed off"
 
 
 class _Frozen(BaseModel):

@@ -1,6 +1,6 @@
 """Audit the chain of evidence by the bucket alone: walk it, compare it with anchors, and with what the bucket holds."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from desbuquei_backups.core.anchors import Anchor, against
@@ -48,11 +48,13 @@ def audit(
     second: bool = False,
     start: int = 1,
     keys: Mapping[str, Verifier] | None = None,
+    heard: Callable[[Link], None] = lambda _: None,
 ) -> Audited:
     """Walk the chain from link `start` on. StoreError if the bucket cannot be asked.
 
     `second`: the second place's copy of each link must be the same, and must not go on where the chain ends. `keys`:
     those that may sign, by their ids; None: as the settings say, and where these name none, no signature is judged.
+    `heard` is told each link that can be read; that one was altered may show only when the next is.
     """
     signatures = Signatures(site.public_keys if keys is None else keys)
     done = Audited(start, anchors=len(anchors), keys=len(signatures.keys))
@@ -76,6 +78,7 @@ def audit(
         if step.link is not None:
             manifests.heard(step.link)
             checks.heard(step.link)
+            heard(step.link)
     done.breaks += signatures.ended()
     done.signed, done.signed_since = signatures.signed, signatures.since
     done.breaks += against(anchors, walked, start=start, last=done.head.sequence if done.head else None)

@@ -2,7 +2,7 @@
 
 import logging
 
-from desbuquei_backups.core.anchors import anchor_of
+from desbuquei_backups.core.anchors import Anchor, anchor_of
 from desbuquei_backups.core.errors import BackupError
 from desbuquei_backups.core.evidence import NOTHING
 from desbuquei_backups.operations import check_results
@@ -23,20 +23,24 @@ def audit_today(site: Site) -> Audited:
     send(site)
     check_results.try_to_send(site)
     verified = recall(site, VERIFIED)
-    known = [
-        anchor_of(head, site.policy.database, recalled_at(site, name) or site.now())
-        for name in (VERIFIED, WRITTEN)
-        if (head := recall(site, name)) is not None and head != NOTHING
-    ]
     start = verified.sequence if verified is not None and _walked_this_month(site) else 1
-    done = audit(site, anchors=known, second=_second_answers(site), start=start)
+    done = audit(site, anchors=remembered(site), second=second_answers(site), start=start)
     if done.whole and done.head is not None:
         for name in (VERIFIED, WALKED_WHOLE) if start == 1 else (VERIFIED,):
             remember(site, name, done.head)
     return done
 
 
-def _second_answers(site: Site) -> bool:
+def remembered(site: Site) -> list[Anchor]:
+    """The heads that this machine found unbroken and that it wrote: they must still be there."""
+    return [
+        anchor_of(head, site.policy.database, recalled_at(site, name) or site.now())
+        for name in (VERIFIED, WRITTEN)
+        if (head := recall(site, name)) is not None and head != NOTHING
+    ]
+
+
+def second_answers(site: Site) -> bool:
     """Whether there is a second place to compare with; its outage must not keep the first from being walked."""
     try:
         if site.second is not None:

@@ -85,14 +85,14 @@ def newest(site: Site) -> DrillRecord | None:
     """The newest drill in the backup folder, or else in the bucket, that can be read; None if there is none."""
     folder = site.settings.folder / FOLDER
     for path in sorted(folder.glob("*.json"), reverse=True) if folder.is_dir() else ():
-        if (found := _parsed(_content(path))) is not None:
+        if (found := parsed(_content(path))) is not None:
             return found
     for key in sorted(site.bucket.keys(f"{FOLDER}/"), reverse=True):
         try:
             content = b"".join(site.bucket.read(key))
         except NotFound:
             continue
-        if (found := _parsed(content)) is not None:
+        if (found := parsed(content)) is not None:
             return found
     return None
 
@@ -105,7 +105,8 @@ def _content(path: Path) -> bytes:
         return b""
 
 
-def _parsed(content: bytes) -> DrillRecord | None:
+def parsed(content: bytes) -> DrillRecord | None:
+    """The record in `content`; None if it cannot be read."""
     try:
         return DrillRecord.model_validate_json(content)
     except ValidationError:

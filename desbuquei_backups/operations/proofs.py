@@ -93,6 +93,14 @@ def read(bucket: Bucket, key: str) -> RecordedProof | None:
         return None
 
 
+def parsed(content: bytes) -> RecordedProof | None:
+    """The proof in `content`; None if it cannot be read."""
+    try:
+        return RecordedProof.model_validate_json(content)
+    except ValidationError:
+        return None
+
+
 def of_findings(
     manifest: Manifest,
     at: datetime,

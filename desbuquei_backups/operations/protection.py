@@ -3,7 +3,7 @@
 import logging
 from datetime import UTC, datetime
 
-from desbuquei_backups.core.errors import BackupError, ConfigurationError
+from desbuquei_backups.core.errors import ConfigurationError, DiskError
 from desbuquei_backups.operations.settings import Settings
 from desbuquei_backups.storage import disk
 
@@ -17,22 +17,32 @@ def protected_since(settings: Settings, now: datetime) -> datetime:
     The policy's own, else the one that was written into the backup folder at the first start, which is now. Where the
     folder cannot be written yet, it is now, and is written when it can be.
     """
+    path = settings.folder / _FILE
+    try:
+        if (known := recorded_since(settings)) is not None:
+            return known
+        disk.prepare(settings.folder)
+        disk.write_file(path, f"{now.isoformat(timespec='seconds')}\n".encode())
+    except DiskError as error:
+        _LOG.warning("since when %s is protected cannot be written down: %s", settings.policy.database, error.what)
+    return now
+
+
+def recorded_since(settings: Settings) -> datetime | None:
+    """The same as far as it is told or written down; None if it is not. DiskError; nothing is written.
+
+    ConfigurationError if what is written is no instant.
+    """
     if settings.policy.protected_since is not None:
         return settings.policy.protected_since
     path = settings.folder / _FILE
     try:
         with disk.disk_errors(path):
-            if path.exists():
-                return _instant(path.read_text().strip())
-        disk.prepare(settings.folder)
-        disk.write_file(path, f"{now.isoformat(timespec='seconds')}\n".encode())
-    except BackupError as error:
-        _LOG.warning("since when %s is protected cannot be written down: %s", settings.policy.database, error.what)
+            return _instant(path.read_text().strip()) if path.exists() else None
     except ValueError:
         raise ConfigurationError(
             f"{path} does not hold an instant", remedy="write one like 2026-02-02T00:00:00+00:00 into it"
         ) from None
-    return now
 
 
 def _instant(written: str) -> datetime:

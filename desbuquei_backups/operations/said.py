@@ -102,6 +102,25 @@ def verified(site: Site, done: Sequence[Verified]) -> None:
     try_to_send(site)
 
 
+def policy(site: Site) -> None:
+    """Say what the policy is, so that it can be told when it was changed. Of a command, only the program is said."""
+    told = site.policy.model_dump(mode="json", exclude_none=True)
+    if (command := told.get("evidence", {}).get("anchor_command")) is not None:
+        told["evidence"]["anchor_command"] = command[0]
+    owe(site, Kind.POLICY, None, {"policy": told})
+    try_to_send(site)
+
+
+def signed_off(site: Site, reviewer: str, start: datetime, end: datetime, report: bytes, note: str | None) -> None:
+    """Say that somebody reviewed a report, by the exact bytes of its JSON; it is in the chain when this returns.
+
+    StoreError: it stays owed, and is sent with what is said next.
+    """
+    body = {"reviewer": reviewer, "from": start.isoformat(), "to": end.isoformat(), "report_sha256": sha256_of(report)}
+    owe(site, Kind.SIGNED_OFF, None, {**body, **({"note": note} if note else {})})
+    send(site)
+
+
 def of_manifest(manifest: Manifest) -> dict[str, Any]:
     """The manifest as a text, whose bytes have that SHA-256: `jq -j .body.manifest | sha256sum`."""
     content = manifest.to_bytes()

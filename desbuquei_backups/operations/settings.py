@@ -17,6 +17,7 @@ RESTORE_URL = "DESBUQUEI_RESTORE_URL"
 SECOND_S3_URL = "DESBUQUEI_SECOND_S3_URL"
 PRUNE_S3 = "DESBUQUEI_PRUNE_S3"
 INVARIANTS = "DESBUQUEI_INVARIANTS"
+REPORT_CLAUSES = "DESBUQUEI_REPORT_CLAUSES"
 
 URLS = (DATABASE_URL, S3_URL, RESTORE_URL)
 _MEANING = {
@@ -42,6 +43,7 @@ class Settings:
     one of them, where copies are restored. `prunes_s3`: whether what is too old in S3 is deleted from here; if not,
     these credentials need not be able to. `invariants`: the user's own questions, by name.
     `signing_key`: the file with the key that signs the chain of evidence; `public_keys`: with those that may have.
+    `report_clauses`: a file in place of the packaged table of clauses.
     """
 
     policy: Policy
@@ -56,6 +58,7 @@ class Settings:
     invariants: Mapping[str, Invariant] = field(default_factory=dict)
     signing_key: Path | None = None
     public_keys: Path | None = None
+    report_clauses: Path | None = None
 
     def url(self, name: str) -> str:
         """The URL of that setting; ConfigurationError if it is unset."""
@@ -135,6 +138,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         signing_key=_path(environment, SIGNING_KEY),
         public_keys=_path(environment, PUBLIC_KEYS),
         invariants=load_invariants(Path(asked)) if (asked := environment.get(INVARIANTS)) else NONE,
+        report_clauses=_path(environment, REPORT_CLAUSES),
     )
 
 

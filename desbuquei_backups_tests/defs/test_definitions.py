@@ -65,6 +65,7 @@ def test_assets_bear_the_names_and_groups_that_scripts_rely_on() -> None:
         _key("source"),
         _key("retention"),
         _key("evidence_anchor"),
+        _key("audit_report"),
         _key("wal"),
         _key("recovery_drill"),
         *(_key(tier, name) for tier in _POLICY.tiers for name in _CHAIN),
@@ -227,7 +228,7 @@ def test_a_tier_that_is_added_leaves_the_others_as_they_were(gained: Policy) -> 
 def test_schedules_run_from_the_start_but_in_the_demo() -> None:
     for scheduled, status in ((True, dg.DefaultScheduleStatus.RUNNING), (False, dg.DefaultScheduleStatus.STOPPED)):
         definitions = build(_POLICY, _SINCE, scheduled=scheduled)
-        for name in [*_POLICY.scheduled, "retention", "evidence", "recovery_drill"]:
+        for name in [*_POLICY.scheduled, "retention", "evidence", "audit_report", "recovery_drill"]:
             assert definitions.resolve_schedule_def(f"desbuquei_{name}_schedule").default_status is status
 
 
@@ -255,6 +256,8 @@ def test_retention_is_applied_every_day_after_the_tiers_of_the_night_and_then_an
     graph = _definitions().resolve_asset_graph()
     evidence = _definitions().resolve_schedule_def("desbuquei_evidence_schedule")
     assert (evidence.cron_schedule, evidence.execution_timezone) == ("0 5 * * *", "UTC")
+    report = _definitions().resolve_schedule_def("desbuquei_audit_report_schedule")
+    assert (report.cron_schedule, report.execution_timezone) == ("30 5 * * *", "UTC")
     assert graph.get(_key("retention")).parent_keys == {_key(tier, "s3_archive") for tier in _POLICY.tiers}
 
 
