@@ -23,17 +23,17 @@ def with_an_altered_page(folder: Path, manifest: Manifest, file: str) -> Manifes
     sums: list[tuple[bytes, bytes]] = []
 
     def change(name: str, content: bytes) -> bytes:
-        if name == file:
-            changed = content[:4000] + bytes([content[4000] ^ 1]) + content[4001:]
-            sums.append((_sha256(content), _sha256(changed)))
-            return changed
-        if name == "backup_manifest":
-            ((was, now),) = sums
-            head, last, _ = content.replace(was, now).rpartition(b'"Manifest-Checksum"')
-            return head + last + b': "' + _sha256(head) + b'"}\n'
-        return content
+        if name != file:
+            return content
+        changed = content[:4000] + bytes([content[4000] ^ 1]) + content[4001:]
+        sums.append((_sha256(content), _sha256(changed)))
+        return changed
 
-    return with_members(folder, manifest, change)
+    manifest = with_members(folder, manifest, change)
+    own = (folder / manifest.file(Role.BASE_MANIFEST).name).read_bytes()
+    ((was, now),) = sums
+    head, last, _ = own.replace(was, now).rpartition(b'"Manifest-Checksum"')
+    return _stored(folder, manifest, Role.BASE_MANIFEST, head + last + b': "' + _sha256(head) + b'"}\n')
 
 
 def _sha256(content: bytes) -> bytes:
@@ -60,22 +60,25 @@ def altered(tar: bytes, change: Callable[[str, bytes], bytes], added: Mapping[st
 
 def store_base(folder: Path, manifest: Manifest, tar: bytes) -> Manifest:
     """Put a tar in the base backup's place, and let the manifest say so."""
-    packed = ZstdCompressor(level=1).compress(tar)
-    file = manifest.file(Role.BASE)
+    return _stored(folder, manifest, Role.BASE, ZstdCompressor(level=1).compress(tar), plain_size=len(tar))
+
+
+def _stored(folder: Path, manifest: Manifest, role: Role, content: bytes, *, plain_size: int | None = None) -> Manifest:
+    file = manifest.file(role)
     facts = file.model_copy(
         update={
-            "size": len(packed),
-            "plain_size": len(tar),
-            "sha256": hashlib.sha256(packed).hexdigest(),
-            "md5": hashlib.md5(packed, usedforsecurity=False).hexdigest(),
+            "size": len(content),
+            "plain_size": len(content) if plain_size is None else plain_size,
+            "sha256": hashlib.sha256(content).hexdigest(),
+            "md5": hashlib.md5(content, usedforsecurity=False).hexdigest(),
         }
     )
-    files = [facts if each.role is Role.BASE else each for each in manifest.files]
+    files = [facts if each.role is role else each for each in manifest.files]
     manifest = manifest.model_copy(update={"files": files})
-    for path, content in (
-        (folder / file.name, packed),
+    for path, written in (
+        (folder / file.name, content),
         (catalog.manifest_path(folder, manifest.backup_id), manifest.to_bytes()),
     ):
         path.unlink(missing_ok=True)  # it may share its bytes with another folder's
-        path.write_bytes(content)
+        path.write_bytes(written)
     return manifest
