@@ -30,6 +30,7 @@ _ACTIONS: Mapping[str, tuple[str, ...]] = {
     "GetBucketLifecycleConfiguration": ("s3:GetLifecycleConfiguration",),
     "GetPublicAccessBlock": ("s3:GetBucketPublicAccessBlock",),
     "GetBucketPolicy": ("s3:GetBucketPolicy",),
+    "GetBucketLocation": ("s3:GetBucketLocation",),
 }
 # Without these the store answers all the same, and leaves out what it knows of locks and holds.
 _LEFT_OUT: Mapping[str, tuple[str, ...]] = {"HeadObject": ("s3:GetObjectRetention", "s3:GetObjectLegalHold")}

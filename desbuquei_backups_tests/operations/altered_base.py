@@ -33,7 +33,7 @@ def with_an_altered_page(folder: Path, manifest: Manifest, file: str) -> Manifes
     own = (folder / manifest.file(Role.BASE_MANIFEST).name).read_bytes()
     ((was, now),) = sums
     head, last, _ = own.replace(was, now).rpartition(b'"Manifest-Checksum"')
-    return _stored(folder, manifest, Role.BASE_MANIFEST, head + last + b': "' + _sha256(head) + b'"}\n')
+    return store_file(folder, manifest, Role.BASE_MANIFEST, head + last + b': "' + _sha256(head) + b'"}\n')
 
 
 def _sha256(content: bytes) -> bytes:
@@ -60,10 +60,13 @@ def altered(tar: bytes, change: Callable[[str, bytes], bytes], added: Mapping[st
 
 def store_base(folder: Path, manifest: Manifest, tar: bytes) -> Manifest:
     """Put a tar in the base backup's place, and let the manifest say so."""
-    return _stored(folder, manifest, Role.BASE, ZstdCompressor(level=1).compress(tar), plain_size=len(tar))
+    return store_file(folder, manifest, Role.BASE, ZstdCompressor(level=1).compress(tar), plain_size=len(tar))
 
 
-def _stored(folder: Path, manifest: Manifest, role: Role, content: bytes, *, plain_size: int | None = None) -> Manifest:
+def store_file(
+    folder: Path, manifest: Manifest, role: Role, content: bytes, *, plain_size: int | None = None
+) -> Manifest:
+    """Put other bytes in the place of the backup's file of that role, and let the manifest say so."""
     file = manifest.file(role)
     facts = file.model_copy(
         update={

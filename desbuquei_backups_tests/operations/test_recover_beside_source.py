@@ -13,6 +13,7 @@ import psycopg
 import pytest
 
 from desbuquei_backups.core.errors import IntegrityError, OutOfReach
+from desbuquei_backups.core.manifest import Role
 from desbuquei_backups.core.targets import Target
 from desbuquei_backups.core.wal import parse_lsn
 from desbuquei_backups.operations.copies import Place
@@ -22,7 +23,7 @@ from desbuquei_backups.operations.settings import S3_URL
 from desbuquei_backups.postgres.cluster import Cluster
 from desbuquei_backups.postgres.physical import wal_range
 from desbuquei_backups_tests.keys import new_key
-from desbuquei_backups_tests.operations.altered_base import altered, store_base
+from desbuquei_backups_tests.operations.altered_base import altered, store_base, store_file
 from desbuquei_backups_tests.operations.origin import account_here
 from desbuquei_backups_tests.operations.story import Story, connected, digest, ledger_of, taken
 from desbuquei_backups_tests.operations.test_encryption import with_keys
@@ -167,6 +168,7 @@ def test_tablespaces_in_a_base_backup_are_brought_inside_or_it_is_refused(
     manifest = story.manifest.model_copy(update={"base": facts})
     with story.changed() as changed:
         folder = changed.site.settings.folder
+        manifest = store_file(folder, manifest, Role.BASE_MANIFEST, own)
         whole = altered(base, lambda _, content: content, {**tars, **_single(own)})
         store_base(folder, manifest, whole)
         data = story.free()

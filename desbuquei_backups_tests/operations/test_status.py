@@ -296,6 +296,7 @@ def test_what_is_older_than_what_is_kept_is_neither_missed_nor_listed(make_site,
     assert listed == [
         ("hourly/", "hourly-2026-01-26-021000"),
         ("quarterly/", "quarterly-2019-02-02-021000"),
+        ("drills/", ""),
     ]
 
 
