@@ -58,8 +58,8 @@ class _Taking:
             cluster = cluster_of(self.site, connection)
             if isinstance(cluster, Refused):
                 return cluster
-            if (refused := _refused(connection, cluster)) is not None:
-                return refused
+            if (why := wal.no_restore_points(connection)) is not None:
+                return Refused(why)
             ensure_slot(self.site, connection, cluster)
             facts = server.facts(connection, server.platform(connection))
             parent = self._parent(cluster)
@@ -194,18 +194,6 @@ class _Taking:
                 f"what has changed was not written whole: {'; '.join(verified.faults)}",
                 remedy="look at the server's and this host's disks; the WAL up to the point is kept, run again",
             )
-
-
-def _refused(connection: pg.Connection, cluster: Cluster) -> Refused | None:
-    if lacking := wal.lacking_rights(connection):
-        role = connection.info.user
-        return Refused(
-            f"the role {role} may not call {' and '.join(lacking)}: GRANT EXECUTE ON FUNCTION {', '.join(lacking)} "
-            f"TO {role}"
-        )
-    if wal.position(connection, cluster.segment_size) is None:
-        return Refused("the server is a standby: it makes no restore points")
-    return None
 
 
 @contextmanager

@@ -57,10 +57,7 @@ def _undrained(site: Site, connection: pg.Connection) -> str | None:
     """Why no hourly run will bring WAL into S3; None if it will."""
     if not any(site.policy.tiers[name].takes is Takes.INCREMENTAL for name in site.policy.scheduled):
         return "no tier of the policy takes increments"
-    if lacking := wal.lacking_rights(connection):
-        return f"the role {connection.info.user} may not call {' and '.join(lacking)}"
-    row = connection.execute("select pg_is_in_recovery()").fetchone()
-    return "this server is a standby, which makes no restore points" if row == (True,) else None
+    return wal.no_restore_points(connection)
 
 
 def _drop(site: Site, made: wal.Slot) -> None:

@@ -150,6 +150,15 @@ def lacking_rights(connection: Connection) -> list[str]:
     return [name for (name,) in rows]
 
 
+def no_restore_points(connection: Connection) -> str | None:
+    """Why this role can make none on this server, or the server makes none; None if it can."""
+    if lacking := lacking_rights(connection):
+        role, functions = connection.info.user, ", ".join(lacking)
+        return f"the role {role} may not call {' and '.join(lacking)}: GRANT EXECUTE ON FUNCTION {functions} TO {role}"
+    row = connection.execute("select pg_is_in_recovery()").fetchone()
+    return "this server is a standby, which makes no restore points" if row == (True,) else None
+
+
 def make_restore_point(connection: Connection, name: str) -> int:
     """Write a named restore point into the WAL; its position."""
     row = connection.execute("select pg_create_restore_point(%s)::text", (name,)).fetchone()
