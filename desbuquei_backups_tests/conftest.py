@@ -23,6 +23,7 @@ from desbuquei_backups.operations.settings import DATABASE_URL, RESTORE_URL, S3_
 from desbuquei_backups.operations.site import Site
 from desbuquei_backups.storage.s3 import Bucket
 from desbuquei_backups_tests.embedded.processes import deserted_in_the_end, eventually
+from desbuquei_backups_tests.in_memory import folder_in_memory
 from desbuquei_backups_tests.left_behind import clearing, leaving_nothing
 from desbuquei_backups_tests.urls import with_database
 
@@ -68,9 +69,17 @@ botocore.session.create_loader = cache(botocore.session.create_loader)
 
 
 @pytest.fixture(scope="session")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def memory() -> Iterator[Path | None]:
+    """A folder in memory, where there is enough of it: None means that files lie where temporary ones do."""
+    with folder_in_memory() as path:
+        yield path
+
+
+@pytest.fixture(scope="session")
+def home(memory: Path | None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The embedded servers' state."""
-    with deserted_in_the_end(tmp_path_factory.mktemp("home")) as path:
+    with deserted_in_the_end(memory / "home" if memory else tmp_path_factory.mktemp("home")) as path:
+        path.mkdir(exist_ok=True)
         yield path
 
 

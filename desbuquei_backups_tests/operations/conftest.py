@@ -148,9 +148,9 @@ def real_wal(own_template: Cluster) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def open_ground() -> Iterator[Path]:
+def open_ground(memory: Path | None) -> Iterator[Path]:
     """A folder that servers of the tests' own reach."""
-    with ground() as path:
+    with ground(memory) as path:
         yield path
 
 
