@@ -20,6 +20,7 @@ from desbuquei_backups.defs.recovery_drill import recovery_drill
 from desbuquei_backups.defs.resources import Backups
 from desbuquei_backups.defs.retention import DUE as RETENTION_DUE
 from desbuquei_backups.defs.retention import retention
+from desbuquei_backups.defs.run_process import orphaned_runs
 from desbuquei_backups.defs.wal import DUE as WAL_DUE
 from desbuquei_backups.defs.wal import second_wal, wal, wal_checks
 from desbuquei_backups.operations.protection import protected_since
@@ -111,6 +112,9 @@ def build(
         asset_checks=[looking],
         jobs=jobs,
         schedules=schedules,
+        sensors=[
+            orphaned_runs(dg.DefaultSensorStatus.RUNNING if scheduled else dg.DefaultSensorStatus.STOPPED),
+        ],
         resources={"backups": Backups()},
         # A process for every step would cost seconds and bring nothing: PostgreSQL's programs do the work.
         executor=dg.in_process_executor,

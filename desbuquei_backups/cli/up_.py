@@ -47,7 +47,12 @@ _PR_SET_PDEATHSIG = 1
     show_default=True,
     help="The webserver's; another if it is taken.",
 )
-def command(demo: bool, shape: str, port: int) -> int:
+@click.option(
+    "--announce",
+    is_flag=True,
+    help="Start nothing: let other commands know that a webserver with these settings listens on that port.",
+)
+def command(demo: bool, shape: str, port: int, announce: bool) -> int:
     """Start Dagster's webserver and daemon on this machine and print the address; Ctrl-C stops both.
 
     The webserver listens on loopback alone: it asks nobody for a password.
@@ -59,6 +64,9 @@ def command(demo: bool, shape: str, port: int) -> int:
     for stopping in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):  # a shell that starts us with & ignores SIGINT
         signal.signal(stopping, _interrupt)
     settings = from_environment(os.environ)
+    if announce:
+        write_down(settings.home, Webserver(_HOST, port, served_by(settings)))
+        return 0
     home = home_of(settings.home, Shape(shape)) if demo else settings.home
     with ExitStack() as stack:
         stack.enter_context(_alone(home))
