@@ -1,12 +1,16 @@
 """The Dagster entry point: assets, checks, jobs and schedules, made from the policy. Nothing starts at import."""
 
+import logging
 import os
 from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import cache
 
 import dagster as dg
 
+from desbuquei_backups.core.databases import DATABASE_URL, Database
+from desbuquei_backups.core.errors import ConfigurationError
 from desbuquei_backups.core.invariants import NONE, Invariant
 from desbuquei_backups.core.tiers import Policy
 from desbuquei_backups.defs.assets import source, tier_assets
@@ -23,9 +27,20 @@ from desbuquei_backups.defs.retention import retention
 from desbuquei_backups.defs.wal import DUE as WAL_DUE
 from desbuquei_backups.defs.wal import second_wal, wal, wal_checks
 from desbuquei_backups.operations.protection import protected_since
-from desbuquei_backups.operations.settings import from_environment
+from desbuquei_backups.operations.settings import databases_in, settings_of
 
 RETRY_DELAY_SECONDS = 15.0
+# On every run that works on a database: dagster.yaml bounds how many of one database there are at once.
+DATABASE_TAG = "desbuquei/database"
+# On those that only look, and must go on when the others hang.
+WATCHED_TAG = "desbuquei/watches"
+_LOG = logging.getLogger(__name__)
+
+
+@cache
+def _backups() -> Backups:
+    """One for all databases: definitions that are merged may not have two of one name."""
+    return Backups()
 
 
 def job_name(database: str, tier: str) -> str:
@@ -41,8 +56,12 @@ def build(
     scheduled: bool = True,
     second_place: bool = False,
     invariants: Mapping[str, Invariant] = NONE,
+    url: str = DATABASE_URL,
 ) -> dg.Definitions:
-    """The definitions of one policy, protected since that instant; schedules run from the start if `scheduled`."""
+    """The definitions of one database, protected since that instant; schedules run from the start if `scheduled`.
+
+    `url`: the name of the variable that says where it is.
+    """
     status = dg.DefaultScheduleStatus.RUNNING if scheduled else dg.DefaultScheduleStatus.STOPPED
     assets: list[dg.AssetsDefinition] = []
     jobs, schedules = [], []
@@ -57,7 +76,7 @@ def build(
             job_name(policy.database, name),
             selection=dg.AssetSelection.assets(*chain),
             description=f"The {name} backup: dump, checksum manifest, S3 archive, restored copy.",
-            tags={"dagster/priority": str(priority[name])},
+            tags={"dagster/priority": str(priority[name]), DATABASE_TAG: policy.database},
         )
         assets += chain
         jobs.append(job)
@@ -73,6 +92,7 @@ def build(
             job_name(policy.database, name),
             selection=[dg.AssetKey([policy.database, asset])],
             description=described,
+            tags={DATABASE_TAG: policy.database},
         )
         jobs.append(job)
         schedules.append(
@@ -83,6 +103,7 @@ def build(
         job_name(policy.database, "wal"),
         selection=dg.AssetSelection.checks(looking),
         description="Whether any second can be recovered to: no gap in the WAL, and nothing late.",
+        tags={WATCHED_TAG: policy.database},
     )
     jobs.append(watching)
     schedules.append(
@@ -92,6 +113,7 @@ def build(
         job_name(policy.database, "recovery_drill"),
         selection=[dg.AssetKey([policy.database, "recovery_drill"])],
         description="The cluster is recovered from S3 alone on a scratch server, looked at, measured, and removed.",
+        tags={DATABASE_TAG: policy.database},
     )
     jobs.append(drilling)
     schedules.append(
@@ -99,7 +121,7 @@ def build(
     )
     return dg.Definitions(
         assets=[
-            source(policy.database),
+            source(policy.database, url),
             *assets,
             retention(policy, retry_delay=retry_delay),
             evidence_anchor(policy, retry_delay=retry_delay),
@@ -111,7 +133,7 @@ def build(
         asset_checks=[looking],
         jobs=jobs,
         schedules=schedules,
-        resources={"backups": Backups()},
+        resources={"backups": _backups()},
         # A process for every step would cost seconds and bring nothing: PostgreSQL's programs do the work.
         executor=dg.in_process_executor,
     )
@@ -119,9 +141,30 @@ def build(
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    """From the environment's policy."""
-    settings = from_environment(os.environ)
-    scheduled = os.environ.get("DESBUQUEI_SCHEDULES") != "off"
-    since = protected_since(settings, datetime.now(UTC))
-    second_place = settings.second is not None
-    return build(settings.policy, since, scheduled=scheduled, second_place=second_place, invariants=settings.invariants)
+    """Of every database of the environment's policy.
+
+    One whose own settings are wrong keeps none of the others out: its source says why it is not backed up.
+    """
+    databases, found, wrong = databases_in(os.environ), [], list[ConfigurationError]()
+    for each in databases:
+        try:
+            found.append(_of(each))
+        except ConfigurationError as error:
+            _LOG.error("%s is not backed up: %s", each.name, error)
+            wrong.append(error)
+            found.append(dg.Definitions(assets=[source(each.name, each.url, trouble=str(error))]))
+    if len(wrong) == len(databases):
+        raise wrong[0]
+    return dg.Definitions.merge(*found)
+
+
+def _of(database: Database) -> dg.Definitions:
+    settings = settings_of(database, os.environ)
+    return build(
+        settings.policy,
+        protected_since(settings, datetime.now(UTC)),
+        scheduled=os.environ.get("DESBUQUEI_SCHEDULES") != "off",
+        second_place=settings.second is not None,
+        invariants=settings.invariants,
+        url=database.url,
+    )

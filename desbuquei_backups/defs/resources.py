@@ -45,7 +45,10 @@ class Backups(dg.ConfigurableResource):
     """The environment's settings, with embedded servers running for those that ask for them by name."""
 
     @contextmanager
-    def site(self, log: dg.DagsterLogManager) -> Iterator[Site]:
-        """The site of this run; embedded servers stop when their last user is gone."""
-        with with_embedded_servers(from_environment(os.environ)) as settings:
+    def site(self, log: dg.DagsterLogManager, database: str) -> Iterator[Site]:
+        """The site of this run, for the database that the policy calls so.
+
+        Embedded servers stop when their last user is gone.
+        """
+        with with_embedded_servers(from_environment(os.environ, database)) as settings:
             yield Site(settings, progress=StageLog(log))

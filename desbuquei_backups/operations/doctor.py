@@ -101,9 +101,9 @@ def _settings(settings: Settings) -> Iterator[Precondition]:
         try:
             settings.url(name)
         except ConfigurationError as error:
-            yield area.error(name, error)
+            yield area.error(settings.variable(name), error)
         else:
-            yield area.ok(name, "is set")
+            yield area.ok(settings.variable(name), "is set")
     where = os.environ.get("DESBUQUEI_POLICY") or "the packaged one"
     yield area.ok("policy", f"{where}: {settings.policy.database}, tiers {', '.join(settings.policy.tiers)}")
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 
+from desbuquei_backups.core.commands import of_database
 from desbuquei_backups.core.errors import BackupError, ConfigurationError
 from desbuquei_backups.core.slots import Slot, SlotState, last_due, state
 from desbuquei_backups.core.tiers import Policy, Tier
@@ -95,7 +96,7 @@ class Site:
     def locked(self, backup_id: str, doing: str) -> Iterator[None]:
         """Hold the database's lock, and name the backup in whatever goes wrong meanwhile."""
         with (
-            naming(backup_id),
+            naming(backup_id, self.settings.below),
             disk.lock(
                 self.settings.folder,
                 self.policy.database,
@@ -109,10 +110,11 @@ class Site:
 
 
 @contextmanager
-def naming(backup_id: str) -> Iterator[None]:
-    """Every error says to which backup it happened."""
+def naming(backup_id: str, database: str = "") -> Iterator[None]:
+    """Every error says to which backup it happened; `database`: of which further one, so that its remedy does too."""
     try:
         yield
     except BackupError as error:
         error.backup_id = error.backup_id or backup_id
+        error.remedy = of_database(error.remedy, database)
         raise
