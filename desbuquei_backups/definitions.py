@@ -24,6 +24,7 @@ from desbuquei_backups.defs.recovery_drill import recovery_drill
 from desbuquei_backups.defs.resources import Backups
 from desbuquei_backups.defs.retention import DUE as RETENTION_DUE
 from desbuquei_backups.defs.retention import retention
+from desbuquei_backups.defs.run_process import orphaned_runs
 from desbuquei_backups.defs.wal import DUE as WAL_DUE
 from desbuquei_backups.defs.wal import second_wal, wal, wal_checks
 from desbuquei_backups.operations.protection import protected_since
@@ -155,7 +156,12 @@ def defs() -> dg.Definitions:
             found.append(dg.Definitions(assets=[source(each.name, each.url, trouble=str(error))]))
     if len(wrong) == len(databases):
         raise wrong[0]
-    return dg.Definitions.merge(*found)
+    status = dg.DefaultSensorStatus.RUNNING if _scheduled() else dg.DefaultSensorStatus.STOPPED
+    return dg.Definitions.merge(*found, dg.Definitions(sensors=[orphaned_runs(status)]))
+
+
+def _scheduled() -> bool:
+    return os.environ.get("DESBUQUEI_SCHEDULES") != "off"
 
 
 def _of(database: Database) -> dg.Definitions:
@@ -163,7 +169,7 @@ def _of(database: Database) -> dg.Definitions:
     return build(
         settings.policy,
         protected_since(settings, datetime.now(UTC)),
-        scheduled=os.environ.get("DESBUQUEI_SCHEDULES") != "off",
+        scheduled=_scheduled(),
         second_place=settings.second is not None,
         invariants=settings.invariants,
         url=database.url,

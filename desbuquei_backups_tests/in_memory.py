@@ -11,7 +11,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _MEMORY = Path("/dev/shm")  # noqa: S108
-_PREFIX = "desbuquei-tests"
+# Short: a path to a socket has 107 bytes at most.
+_PREFIX = "dbq"
 # One process of the suite leaves less than a gigabyte there; several run side by side.
 _ROOM = 6_000_000_000
 

@@ -5,7 +5,7 @@ import os
 import click
 
 from desbuquei_backups.cli.asking import login_name
-from desbuquei_backups.cli.database import chosen, database_option, say_which
+from desbuquei_backups.cli.database import chosen_database, database_option, say_which
 from desbuquei_backups.cli.output import json_option, messages, print_json
 from desbuquei_backups.cli.progress import Bars
 from desbuquei_backups.cli.summary import document, print_outcome
@@ -38,7 +38,7 @@ def command(tier: str, reason: str | None, operator: str | None, key: str | None
     """
     databases = databases_in(os.environ)
     say_which(databases)
-    settings = settings_of(named(databases, chosen()), os.environ)
+    settings = settings_of(named(databases, chosen_database()), os.environ)
     on_demand = settings.policy.tier(tier).on_demand
     slot = _known(settings, tier, key) if key else None
     operator = operator or os.environ.get("DESBUQUEI_OPERATOR") or login_name()

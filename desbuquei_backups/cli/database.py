@@ -38,7 +38,7 @@ all_databases_option = click.option(
 )
 
 
-def chosen() -> str | None:
+def chosen_database() -> str | None:
     """The name of the database to work on; None: the first one."""
     context = click.get_current_context(silent=True)
     return None if context is None else context.meta.get(_CHOSEN)
@@ -47,7 +47,7 @@ def chosen() -> str | None:
 def say_which(databases: "Sequence[Database]") -> None:
     """Where there are several and none was asked for, say once that it is the first: ids are the same in each."""
     context, names = click.get_current_context(silent=True), [each.name for each in databases]
-    if context is not None and chosen() is None and len(names) > 1 and not context.meta.get(_SAID):
+    if context is not None and chosen_database() is None and len(names) > 1 and not context.meta.get(_SAID):
         context.meta[_SAID] = True
         others = ", ".join(names[1:])
         messages().print(f"of the database {names[0]}; --database chooses another: {others}", style="dim", markup=False)
@@ -61,7 +61,7 @@ def each_database() -> Iterator[str | None]:
     from desbuquei_backups.operations.settings import databases_in
 
     try:
-        names = [] if chosen() is not None else [each.name for each in databases_in(os.environ)]
+        names = [] if chosen_database() is not None else [each.name for each in databases_in(os.environ)]
     except ConfigurationError:
         names = []
     if len(names) < 2:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 import click
@@ -10,6 +10,7 @@ import click
 from desbuquei_backups.cli.database import all_databases_option, in_turn
 from desbuquei_backups.cli.output import console, json_option, print_json
 from desbuquei_backups.cli.site import open_site
+from desbuquei_backups.core.commands import of_database
 from desbuquei_backups.core.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ def _examined(*, read_only: bool, as_json: bool) -> int:
     try:
         with open_site(bars=False) as site:
             for each in examine(site, read_only=read_only):
+                each = replace(each, remedy=of_database(each.remedy, site.settings.below))
                 found.append(each)
                 if not as_json:
                     _print(out, each, found)

@@ -8,13 +8,11 @@ from pathlib import Path
 
 import click
 
-from desbuquei_backups.cli.database import chosen, say_which
-from desbuquei_backups.core.commands import of_database
+from desbuquei_backups.cli.database import chosen_database, say_which
 from desbuquei_backups.core.databases import named
-from desbuquei_backups.core.errors import BackupError
 from desbuquei_backups.embedded.settings import with_embedded_servers
 from desbuquei_backups.operations.settings import databases_in, settings_of
-from desbuquei_backups.operations.site import Site
+from desbuquei_backups.operations.site import Site, remedies_of
 
 identity_option = click.option(
     "--identity",
@@ -26,24 +24,20 @@ identity_option = click.option(
 
 @contextmanager
 def open_site(*, bars: bool = True, identity: Path | None = None) -> Iterator[Site]:
-    """The site of this environment and the chosen database; ConfigurationError if the policy is bad.
+    """The site of this environment and the chosen_database database; ConfigurationError if the policy is bad.
 
     `bars=False`: nothing is drawn. `identity`: the file named on the command line.
     """
     databases = databases_in(os.environ)
     say_which(databases)
-    given = settings_of(named(databases, chosen()), os.environ)
+    given = settings_of(named(databases, chosen_database()), os.environ)
     if identity is not None:
         given = replace(given, age_identity=identity)
-    try:
-        with with_embedded_servers(given) as settings:
-            if not bars:
-                yield Site(settings)
-                return
-            from desbuquei_backups.cli.progress import Bars
+    with with_embedded_servers(given) as settings, remedies_of(settings):
+        if not bars:
+            yield Site(settings)
+            return
+        from desbuquei_backups.cli.progress import Bars
 
-            with Bars() as progress:
-                yield Site(settings, progress=progress)
-    except BackupError as error:
-        error.remedy = of_database(error.remedy, given.below)
-        raise
+        with Bars() as progress:
+            yield Site(settings, progress=progress)

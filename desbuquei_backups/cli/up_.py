@@ -47,7 +47,12 @@ _PR_SET_PDEATHSIG = 1
     show_default=True,
     help="The webserver's; another if it is taken.",
 )
-def command(demo: bool, shape: str, port: int) -> int:
+@click.option(
+    "--announce",
+    is_flag=True,
+    help="Start nothing: let other commands know that a webserver with these settings listens on that port.",
+)
+def command(demo: bool, shape: str, port: int, announce: bool) -> int:
     """Start Dagster's webserver and daemon on this machine and print the address; Ctrl-C stops both.
 
     The webserver listens on loopback alone: it asks nobody for a password.
@@ -60,6 +65,9 @@ def command(demo: bool, shape: str, port: int) -> int:
         signal.signal(stopping, _interrupt)
     databases = [from_environment(os.environ)] if demo else _usable()
     settings = databases[0]
+    if announce:
+        write_down(settings.home, Webserver(_HOST, port, [served_by(each) for each in databases]))
+        return 0
     home = home_of(settings.home, Shape(shape)) if demo else settings.home
     with ExitStack() as stack:
         stack.enter_context(_alone(home))

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from desbuquei_backups.cli import shown
-from desbuquei_backups.cli.database import all_databases_option, in_turn
+from desbuquei_backups.cli.database import all_databases_option, chosen_database, in_turn
 from desbuquei_backups.cli.output import console, json_option, print_json
 from desbuquei_backups.cli.site import identity_option, open_site
+from desbuquei_backups.core.commands import of_database
 
 if TYPE_CHECKING:
     from desbuquei_backups.operations.verification import Verified
@@ -155,6 +156,10 @@ def _of_turn(turn: "Turn | None") -> dict[str, Any]:
 
 
 def _remedy(backup: "Verified") -> str:
+    return of_database(_told(backup), chosen_database() or "")
+
+
+def _told(backup: "Verified") -> str:
     if backup.where == "disk":
         return (
             f"desbuquei verify {backup.backup_id} --remote: if that copy is whole, restore from it (--from s3); "

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from desbuquei_backups.cli.database import all_databases_option, chosen, database_option, in_turn
+from desbuquei_backups.cli.database import all_databases_option, chosen_database, database_option, in_turn
 from desbuquei_backups.cli.output import console, json_option, print_json
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def push(*, path: Path, into: Path | None, off_host: bool) -> int:
     if into is not None:
         push_to_folder(path, into, off_host=off_host)
     else:
-        push_to_s3(path, chosen())
+        push_to_s3(path, chosen_database())
     return 0
 
 

@@ -79,9 +79,9 @@ def outcome(events: Sequence[dg.DagsterEvent], run_id: str, slot: Slot) -> Outco
             seconds[step] = round(event.step_success_data.duration_ms / 1000, 3)
             errors.pop(step, None)
         elif kind in (DagsterEventType.STEP_FAILURE, DagsterEventType.STEP_UP_FOR_RETRY):
-            reason = _reason(event)
+            why = reason(event)
             # What Dagster says of the last try, "Exceeded max_retries", is not what happened.
-            errors[step] = errors.get(step, reason) if "max_retries" in reason else reason
+            errors[step] = errors.get(step, why) if "max_retries" in why else why
         elif kind is DagsterEventType.RUN_SUCCESS:
             success = True
         elif kind is DagsterEventType.RUN_FAILURE and not errors:
@@ -97,7 +97,8 @@ def _differences(metadata: Mapping[str, dg.MetadataValue]) -> tuple[str, ...]:
     return tuple(f"{row['what']}: {row['why']}" for row in rows if row["verdict"] == Verdict.DIFFERS.value)
 
 
-def _reason(event: dg.DagsterEvent) -> str:
+def reason(event: dg.DagsterEvent) -> str:
+    """Why a step failed, or is tried again."""
     data: Any = event.event_specific_data
     described = getattr(getattr(data, "user_failure_data", None), "description", None)
     return str(described or (data.error.message if data.error else event.message)).strip()

@@ -7,10 +7,11 @@ from contextvars import ContextVar
 
 import dagster as dg
 
+from desbuquei_backups.defs.run_process import TAG, this_process
 from desbuquei_backups.embedded.settings import with_embedded_servers
 from desbuquei_backups.operations.progress import Progress
 from desbuquei_backups.operations.settings import from_environment
-from desbuquei_backups.operations.site import Site
+from desbuquei_backups.operations.site import Site, remedies_of
 
 _WATCHER: ContextVar[Progress | None] = ContextVar("watcher", default=None)
 
@@ -44,11 +45,16 @@ class StageLog:
 class Backups(dg.ConfigurableResource):
     """The environment's settings, with embedded servers running for those that ask for them by name."""
 
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        """Say in the run which process works on it."""
+        if context.instance is not None and context.run_id is not None:
+            context.instance.add_run_tags(context.run_id, {TAG: this_process()})
+
     @contextmanager
     def site(self, log: dg.DagsterLogManager, database: str) -> Iterator[Site]:
         """The site of this run, for the database that the policy calls so.
 
         Embedded servers stop when their last user is gone.
         """
-        with with_embedded_servers(from_environment(os.environ, database)) as settings:
+        with with_embedded_servers(from_environment(os.environ, database)) as settings, remedies_of(settings):
             yield Site(settings, progress=StageLog(log))

@@ -96,7 +96,8 @@ class Site:
     def locked(self, backup_id: str, doing: str) -> Iterator[None]:
         """Hold the database's lock, and name the backup in whatever goes wrong meanwhile."""
         with (
-            naming(backup_id, self.settings.below),
+            naming(backup_id),
+            remedies_of(self.settings),
             disk.lock(
                 self.settings.folder,
                 self.policy.database,
@@ -110,11 +111,20 @@ class Site:
 
 
 @contextmanager
-def naming(backup_id: str, database: str = "") -> Iterator[None]:
-    """Every error says to which backup it happened; `database`: of which further one, so that its remedy does too."""
+def naming(backup_id: str) -> Iterator[None]:
+    """Every error says to which backup it happened."""
     try:
         yield
     except BackupError as error:
         error.backup_id = error.backup_id or backup_id
-        error.remedy = of_database(error.remedy, database)
+        raise
+
+
+@contextmanager
+def remedies_of(settings: Settings) -> Iterator[None]:
+    """The commands in every error's remedy work on the database that it happened to: ids are the same in each."""
+    try:
+        yield
+    except BackupError as error:
+        error.remedy = of_database(error.remedy, settings.below)
         raise

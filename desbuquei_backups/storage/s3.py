@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 
-from desbuquei_backups.core.errors import ConfigurationError, IntegrityError, NotFound, StoreRefused
+from desbuquei_backups.core.errors import IntegrityError, NotFound, StoreRefused
 from desbuquei_backups.core.tiers import StorageClass
 from desbuquei_backups.core.transport import Transport, transport
 from desbuquei_backups.storage.abandoned import abort_abandoned, store_time
@@ -18,7 +18,7 @@ from desbuquei_backups.storage.listing import Entry, entries, folders
 from desbuquei_backups.storage.parts import encoded
 from desbuquei_backups.storage.ranges import AHEAD, read_ranges
 from desbuquei_backups.storage.resuming import Record, record_of
-from desbuquei_backups.storage.s3_client import make_client
+from desbuquei_backups.storage.s3_client import bucket_and_prefix, make_client
 from desbuquei_backups.storage.s3_errors import CREATE_BUCKET, Forbidden, Taken, UploadGone, store_errors
 from desbuquei_backups.storage.side_by_side import AT_ONCE
 from desbuquei_backups.storage.stored import Lock, StoredObject, described
@@ -47,16 +47,7 @@ class Bucket:
         kms_key: str | None = None,
         max_bandwidth: int | None = None,
     ) -> None:
-        try:
-            parts = urlsplit(url)
-        except ValueError:  # a bracket that does not close
-            parts = urlsplit("")
-        if parts.scheme != "s3" or not parts.netloc or "@" in parts.netloc or parts.query:
-            raise ConfigurationError(
-                "DESBUQUEI_S3_URL is not an S3 URL",
-                remedy="write it like s3://bucket or s3://bucket/prefix; credentials belong in AWS_* variables",
-            )
-        self.name, self.prefix = parts.netloc, parts.path.strip("/")
+        self.name, self.prefix = bucket_and_prefix(url, "DESBUQUEI_S3_URL")
         self._environment = environment or {}
         self._encryption = sse_kms(kms_key) if kms_key is not None else SSE_S3
         self._throttle = Throttle(max_bandwidth)

@@ -1,8 +1,9 @@
-"""boto3's client, made from the AWS_* settings; a setting that it cannot use is named."""
+"""The bucket's URL, and boto3's client, made from the AWS_* settings; a setting that cannot be used is named."""
 
 import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from desbuquei_backups.core.errors import ConfigurationError
 from desbuquei_backups.storage.listing import read_quickly
@@ -13,6 +14,20 @@ if TYPE_CHECKING:
 
 _ATTEMPTS = "AWS_MAX_ATTEMPTS"
 _READ_TIMEOUT = 120  # seconds without a byte
+
+
+def bucket_and_prefix(url: str, setting: str) -> tuple[str, str]:
+    """The bucket's name and the prefix, "" for none, of an `s3://bucket/prefix`; ConfigurationError names `setting`."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # a bracket that does not close
+        parts = urlsplit("")
+    if parts.scheme != "s3" or not parts.netloc or "@" in parts.netloc or parts.query:
+        raise ConfigurationError(
+            f"{setting} is not an S3 URL",
+            remedy="write it like s3://bucket or s3://bucket/prefix; credentials belong in AWS_* variables",
+        )
+    return parts.netloc, parts.path.strip("/")
 
 
 def make_client(environment: Mapping[str, str], *, connections: int) -> "S3Client":

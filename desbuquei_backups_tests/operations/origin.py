@@ -28,7 +28,7 @@ _COMMIT = re.compile(r"tx:\s+(\d+), lsn: ([0-9A-F/]+),.*desc: COMMIT (\S+ \S+) U
 @contextmanager
 def ground(above: Path | None) -> Iterator[Path]:
     """A folder that whoever runs the servers reaches; gone afterwards. None: where temporary files lie."""
-    path = Path(tempfile.mkdtemp(prefix="desbuquei-recovery-", dir=above))
+    path = Path(tempfile.mkdtemp(prefix="recovery-", dir=above))
     path.chmod(0o755)
     if (account := account_here()) is not None:
         account.give(path)

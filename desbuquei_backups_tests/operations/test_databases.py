@@ -1,6 +1,6 @@
 """Two databases in one folder and bucket: neither finds the other's backups, waits for its lock, or takes its WAL."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -63,11 +63,11 @@ def sites(environment: dict[str, str], endpoints: Endpoints, clock: Clock) -> Ca
 
 
 @pytest.fixture
-def beside(own_server: Cluster) -> Iterator[str]:
+def beside(own_server: Cluster) -> str:
     """The URL of a second database of `own_server`."""
     with own_server.connect() as connection:
         connection.execute("create database vendas")
-    yield with_database(own_server.url, "vendas")
+    return with_database(own_server.url, "vendas")
 
 
 def archived(site: Site, slot: Slot) -> None:
