@@ -99,6 +99,26 @@ def build(
         schedules.append(
             dg.ScheduleDefinition(job=job, cron_schedule=due, execution_timezone="UTC", default_status=status)
         )
+    physical = _of_wal(policy, status, second_place=second_place) if policy.physical else dg.Definitions()
+    rest = dg.Definitions(
+        assets=[
+            source(policy.database, url),
+            *assets,
+            retention(policy, retry_delay=retry_delay),
+            evidence_anchor(policy, retry_delay=retry_delay),
+            audit_report(policy, retry_delay=retry_delay),
+        ],
+        jobs=jobs,
+        schedules=schedules,
+        resources={"backups": _backups()},
+        # A process for every step would cost seconds and bring nothing: PostgreSQL's programs do the work.
+        executor=dg.in_process_executor,
+    )
+    return dg.Definitions.merge(rest, physical)
+
+
+def _of_wal(policy: Policy, status: dg.DefaultScheduleStatus, *, second_place: bool) -> dg.Definitions:
+    """What looks at the WAL, and drills with it."""
     looking = wal_checks(policy, second_place=second_place)
     watching = dg.define_asset_job(
         job_name(policy.database, "wal"),
@@ -106,37 +126,24 @@ def build(
         description="Whether any second can be recovered to: no gap in the WAL, and nothing late.",
         tags={WATCHED_TAG: policy.database},
     )
-    jobs.append(watching)
-    schedules.append(
-        dg.ScheduleDefinition(job=watching, cron_schedule=WAL_DUE, execution_timezone="UTC", default_status=status)
-    )
     drilling = dg.define_asset_job(
         job_name(policy.database, "recovery_drill"),
         selection=[dg.AssetKey([policy.database, "recovery_drill"])],
         description="The cluster is recovered from S3 alone on a scratch server, looked at, measured, and removed.",
         tags={DATABASE_TAG: policy.database},
     )
-    jobs.append(drilling)
-    schedules.append(
-        dg.ScheduleDefinition(job=drilling, cron_schedule=DRILL_DUE, execution_timezone="UTC", default_status=status)
-    )
     return dg.Definitions(
         assets=[
-            source(policy.database, url),
-            *assets,
-            retention(policy, retry_delay=retry_delay),
-            evidence_anchor(policy, retry_delay=retry_delay),
-            audit_report(policy, retry_delay=retry_delay),
             wal(policy.database),
             *([second_wal(policy.database)] if second_place else []),
             recovery_drill(policy),
         ],
         asset_checks=[looking],
-        jobs=jobs,
-        schedules=schedules,
-        resources={"backups": _backups()},
-        # A process for every step would cost seconds and bring nothing: PostgreSQL's programs do the work.
-        executor=dg.in_process_executor,
+        jobs=[watching, drilling],
+        schedules=[
+            dg.ScheduleDefinition(job=job, cron_schedule=due, execution_timezone="UTC", default_status=status)
+            for job, due in ((watching, WAL_DUE), (drilling, DRILL_DUE))
+        ],
     )
 
 

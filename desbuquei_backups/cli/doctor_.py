@@ -10,7 +10,6 @@ import click
 from desbuquei_backups.cli.database import all_databases_option, in_turn
 from desbuquei_backups.cli.output import console, json_option, print_json
 from desbuquei_backups.cli.site import open_site
-from desbuquei_backups.core.commands import of_database
 from desbuquei_backups.core.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -49,7 +48,7 @@ def _examined(*, read_only: bool, as_json: bool) -> int:
     try:
         with open_site(bars=False) as site:
             for each in examine(site, read_only=read_only):
-                each = replace(each, remedy=of_database(each.remedy, site.settings.below))
+                each = replace(each, said=site.settings.told(each.said), remedy=site.settings.told(each.remedy))
                 found.append(each)
                 if not as_json:
                     _print(out, each, found)

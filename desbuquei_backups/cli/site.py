@@ -12,7 +12,7 @@ from desbuquei_backups.cli.database import chosen_database, say_which
 from desbuquei_backups.core.databases import named
 from desbuquei_backups.embedded.settings import with_embedded_servers
 from desbuquei_backups.operations.settings import databases_in, settings_of
-from desbuquei_backups.operations.site import Site, remedies_of
+from desbuquei_backups.operations.site import Site, in_words_of
 
 identity_option = click.option(
     "--identity",
@@ -33,7 +33,7 @@ def open_site(*, bars: bool = True, identity: Path | None = None) -> Iterator[Si
     given = settings_of(named(databases, chosen_database()), os.environ)
     if identity is not None:
         given = replace(given, age_identity=identity)
-    with with_embedded_servers(given) as settings, remedies_of(settings):
+    with with_embedded_servers(given) as settings, in_words_of(settings):
         if not bars:
             yield Site(settings)
             return

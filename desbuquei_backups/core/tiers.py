@@ -194,6 +194,11 @@ class Policy(BaseModel):
         """The tiers that fall due by themselves, with their crons."""
         return {name: tier.cron for name, tier in self.tiers.items() if tier.cron is not None}
 
+    @property
+    def physical(self) -> bool:
+        """Whether any tier takes base backups or WAL."""
+        return any(tier.base_backup or tier.takes is Takes.INCREMENTAL for tier in self.tiers.values())
+
     def due_at(self, instant: datetime) -> list[str]:
         """The tiers that fall due at that very instant (aware UTC)."""
         return [name for name, cron in self.scheduled.items() if falls_due(cron, instant)]

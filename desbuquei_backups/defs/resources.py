@@ -11,7 +11,7 @@ from desbuquei_backups.defs.run_process import TAG, this_process
 from desbuquei_backups.embedded.settings import with_embedded_servers
 from desbuquei_backups.operations.progress import Progress
 from desbuquei_backups.operations.settings import from_environment
-from desbuquei_backups.operations.site import Site, remedies_of
+from desbuquei_backups.operations.site import Site, in_words_of
 
 _WATCHER: ContextVar[Progress | None] = ContextVar("watcher", default=None)
 
@@ -56,5 +56,5 @@ class Backups(dg.ConfigurableResource):
 
         Embedded servers stop when their last user is gone.
         """
-        with with_embedded_servers(from_environment(os.environ, database)) as settings, remedies_of(settings):
+        with with_embedded_servers(from_environment(os.environ, database)) as settings, in_words_of(settings):
             yield Site(settings, progress=StageLog(log))

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from desbuquei_backups.core.commands import of_database
 from desbuquei_backups.core.databases import DATABASE_URL, INVARIANTS, RESTORE_URL, Database, load_databases, named
 from desbuquei_backups.core.errors import ConfigurationError
 from desbuquei_backups.core.invariants import NONE, Invariant, load_invariants
@@ -89,6 +90,10 @@ class Settings:
     def variable(self, name: str) -> str:
         """What that setting is called for this database."""
         return self.variables.get(name, name)
+
+    def told(self, text: str) -> str:
+        """`text` with the settings and commands in it being this database's."""
+        return of_database(text, self.below, self.variables)
 
     @property
     def database_url(self) -> str:

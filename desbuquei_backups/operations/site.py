@@ -6,7 +6,6 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 
-from desbuquei_backups.core.commands import of_database
 from desbuquei_backups.core.errors import BackupError, ConfigurationError
 from desbuquei_backups.core.slots import Slot, SlotState, last_due, state
 from desbuquei_backups.core.tiers import Policy, Tier
@@ -97,7 +96,7 @@ class Site:
         """Hold the database's lock, and name the backup in whatever goes wrong meanwhile."""
         with (
             naming(backup_id),
-            remedies_of(self.settings),
+            in_words_of(self.settings),
             disk.lock(
                 self.settings.folder,
                 self.policy.database,
@@ -121,10 +120,10 @@ def naming(backup_id: str) -> Iterator[None]:
 
 
 @contextmanager
-def remedies_of(settings: Settings) -> Iterator[None]:
-    """The commands in every error's remedy work on the database that it happened to: ids are the same in each."""
+def in_words_of(settings: Settings) -> Iterator[None]:
+    """Every error names the settings and commands of the database that it happened to: ids are the same in each."""
     try:
         yield
     except BackupError as error:
-        error.remedy = of_database(error.remedy, settings.below)
+        error.what, error.remedy = settings.told(error.what), settings.told(error.remedy)
         raise

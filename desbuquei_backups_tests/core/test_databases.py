@@ -1,5 +1,6 @@
 """A second database that is read wrong is backed up into the first one's place, or not at all."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -106,6 +107,16 @@ def test_a_bad_one_is_refused_with_its_line_and_the_reason(tmp_path: Path, furth
     assert caught.value.exit_status == 2
 
 
+def test_the_examples_of_the_documentation_are_policies(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "databases.md").read_text()
+    several, dumps = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    further = several.partition("as ever\n")[2]
+    assert [each.name for each in loaded(tmp_path, f"\n{further}")] == ["desbuquei", "vendas", "estoque"]
+    _, vendas = loaded(tmp_path, f"\n{dumps}")
+    assert not vendas.policy.physical
+    assert set(vendas.policy.tiers) == set(load_policy().tiers) - {"hourly"}
+
+
 def test_no_two_databases_would_have_a_job_of_one_name(tmp_path: Path) -> None:
     further = '\n[databases.app]\n[databases.app_wal]\n[databases.app.tiers.wal_daily]\ncron = "0 3 * * *"\n'
     further += 'kept_in_s3 = "30 days"\nnever_fewer_than = 1\nstorage_class = "STANDARD"\n'
@@ -136,3 +147,6 @@ def test_a_remedy_works_on_the_database_that_it_is_for() -> None:
         "desbuquei is the program"
     )
     assert of_database(told, "vendas") == told
+    own = {"DESBUQUEI_DATABASE_URL": "MY_DESBUQUEI_DATABASE_URL"}
+    told = of_database("name its primary in DESBUQUEI_DATABASE_URL", "vendas", own)
+    assert of_database(told, "vendas", own) == told == "name its primary in MY_DESBUQUEI_DATABASE_URL"

@@ -74,6 +74,20 @@ def test_a_database_whose_own_settings_are_wrong_keeps_none_of_the_others_from_l
         defs()
 
 
+def test_a_database_that_leaves_the_physical_part_to_another_has_no_wal_to_be_missed(several, tmp_path) -> None:
+    dumps = "\n[databases.vendas.tiers]\nhourly = false\ndaily.base_backup = false\nmanual.base_backup = false\n"
+    written(tmp_path, PACKAGED + dumps)
+    definitions = defs()
+    missing = keys_of(definitions, "desbuquei") - keys_of(definitions, "vendas")
+    assert {key for key in missing if key[0] != "hourly"} == {
+        ("wal",),
+        ("recovery_drill",),
+        ("daily", "base_backup"),
+        ("manual", "base_backup"),
+    }
+    assert "_wal" not in names_of(definitions.get_repository_def().job_names, "vendas")
+
+
 Run = Callable[[str], Outcome]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from desbuquei_backups.core.errors import BackupError, ConfigurationError
+from desbuquei_backups.core.errors import BackupError, ConfigurationError, SourceUnreachable
 from desbuquei_backups.core.slots import Slot
 from desbuquei_backups.core.targets import Target
 from desbuquei_backups.operations import inventory, records
@@ -29,6 +29,7 @@ from desbuquei_backups.operations.site import Site
 from desbuquei_backups.storage.s3 import Bucket
 from desbuquei_backups_tests.clusters import Cluster
 from desbuquei_backups_tests.conftest import Clock, Endpoints
+from desbuquei_backups_tests.fakes import free_port
 from desbuquei_backups_tests.operations.story import taken
 from desbuquei_backups_tests.operations.wal import drained, there
 from desbuquei_backups_tests.policies import PACKAGED, written
@@ -118,6 +119,10 @@ def test_while_one_hangs_under_its_lock_the_other_is_dumped(
 def test_what_is_wrong_with_a_further_database_is_said_in_its_own_words(environment, sites, slot: Slot) -> None:
     _, vendas = sites()
     with pytest.raises(ConfigurationError, match=f"{VENDAS_URL} is not set"):
+        take_dump(vendas, slot)
+    environment[VENDAS_URL] = f"postgresql://backup@127.0.0.1:{free_port()}/vendas"
+    _, vendas = sites()
+    with pytest.raises(SourceUnreachable, match=rf"\({VENDAS_URL}\)"):
         take_dump(vendas, slot)
     with pytest.raises(BackupError) as caught:
         seal(vendas, slot)
