@@ -30,7 +30,7 @@ def open_site(*, bars: bool = True, identity: Path | None = None) -> Iterator[Si
     """
     databases = databases_in(os.environ)
     say_which(databases)
-    given = settings_of(named(databases, chosen_database()), os.environ)
+    given = settings_of(named(databases, chosen_database()), os.environ, databases)
     if identity is not None:
         given = replace(given, age_identity=identity)
     with with_embedded_servers(given) as settings, in_words_of(settings):

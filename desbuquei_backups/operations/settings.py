@@ -60,6 +60,7 @@ class Settings:
     `signing_key`: the file with the key that signs the chain of evidence; `public_keys`: with those that may have.
     `report_clauses`: a file in place of the packaged table of clauses. `urls` are by the names of the first database's
     settings; `variables` has the names that a further one's have, and `below` the name of its folder and prefix.
+    `others`: the URLs of the policy's other databases, as far as they are set.
     """
 
     policy: Policy
@@ -77,6 +78,7 @@ class Settings:
     report_clauses: Path | None = None
     variables: Mapping[str, str] = field(default_factory=dict)
     below: str = ""
+    others: Sequence[str] = field(default=(), repr=False)
 
     def url(self, name: str) -> str:
         """The URL of that setting; ConfigurationError if it is unset."""
@@ -153,11 +155,15 @@ def databases_in(environment: Mapping[str, str]) -> tuple[Database, ...]:
 
 def from_environment(environment: Mapping[str, str], database: str | None = None) -> Settings:
     """The settings in `environment` of the database that the policy calls so, or of the first; ConfigurationError."""
-    return settings_of(named(databases_in(environment), database), environment)
+    databases = databases_in(environment)
+    return settings_of(named(databases, database), environment, databases)
 
 
-def settings_of(database: Database, environment: Mapping[str, str]) -> Settings:
-    """The settings in `environment`; ConfigurationError if one is bad. Unset URLs are found out when used."""
+def settings_of(database: Database, environment: Mapping[str, str], databases: Sequence[Database] = ()) -> Settings:
+    """The settings in `environment` of one of `databases`, the policy's.
+
+    ConfigurationError if one is bad. Unset URLs are found out when used.
+    """
     variables = {DATABASE_URL: database.url, RESTORE_URL: database.restore_url}
     urls = {name: url for name in _MEANING if (url := environment.get(variables.get(name, name)))}
     home = Path(environment.get("DESBUQUEI_HOME") or ".desbuquei").absolute()
@@ -179,6 +185,7 @@ def settings_of(database: Database, environment: Mapping[str, str]) -> Settings:
         report_clauses=_path(environment, REPORT_CLAUSES),
         variables=variables,
         below=database.below,
+        others=[url for each in databases if each != database and (url := environment.get(each.url))],
     )
 
 

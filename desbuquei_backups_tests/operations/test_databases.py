@@ -12,6 +12,7 @@ from desbuquei_backups.core.slots import Slot
 from desbuquei_backups.core.targets import Target
 from desbuquei_backups.operations import inventory, records
 from desbuquei_backups.operations.archive import archive
+from desbuquei_backups.operations.beside import other_databases
 from desbuquei_backups.operations.catalog_rebuild import rebuild
 from desbuquei_backups.operations.dump import take_dump
 from desbuquei_backups.operations.recovered_copy import Wanted, recovered_copy
@@ -57,7 +58,8 @@ def sites(environment: dict[str, str], endpoints: Endpoints, clock: Clock) -> Ca
     """A function that makes the site of each database, in the policy's order."""
 
     def make() -> list[Site]:
-        found = [settings_of(each, environment) for each in databases_in(environment)]
+        databases = databases_in(environment)
+        found = [settings_of(each, environment, databases) for each in databases]
         return [Site(replace(each, aws=endpoints.aws), now=clock, lock_wait_seconds=0.5) for each in found]
 
     return make
@@ -135,6 +137,17 @@ def test_the_second_place_has_a_prefix_for_each_too(environment) -> None:
     assert second is not None
     assert (second.s3_url, second.folder.name) == ("s3://elsewhere/backups/vendas", "vendas")
     assert from_environment(environment).s3_url == environment[S3_URL]
+
+
+def test_a_database_beside_it_that_the_policy_names_is_none_that_nobody_protects(
+    environment, sites, own_server: Cluster, beside: str
+) -> None:
+    environment[DATABASE_URL] = own_server.url
+    first, _ = sites()
+    assert other_databases(first) == ["vendas"]
+    environment[VENDAS_URL] = beside
+    first, vendas = sites()
+    assert other_databases(first) == other_databases(vendas) == []
 
 
 def test_two_of_one_cluster_have_a_slot_each_and_recover_to_their_own_point_of_one_name(
