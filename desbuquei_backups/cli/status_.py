@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -63,7 +64,9 @@ def _look() -> "Status":
     from desbuquei_backups.operations.status import status
 
     with open_site(bars=False) as site:
-        return status(site)
+        found, told = status(site), site.settings.told
+    tiers = [replace(each, trouble=each.trouble and told(each.trouble)) for each in found.tiers]
+    return replace(found, reason=told(found.reason), tiers=tiers)
 
 
 def _of(found: "Status | BackupError") -> str:

@@ -126,6 +126,8 @@ def test_what_is_wrong_with_a_further_database_is_said_in_its_own_words(environm
     _, vendas = sites()
     with pytest.raises(SourceUnreachable, match=rf"\({VENDAS_URL}\)"):
         take_dump(vendas, slot)
+    (line,) = records.lines(vendas.settings.folder)
+    assert f"({VENDAS_URL})" in line["error"]
     with pytest.raises(BackupError) as caught:
         seal(vendas, slot)
     assert f"desbuquei --database vendas backup daily --slot {slot.key}" in caught.value.remedy
