@@ -34,7 +34,7 @@ all_databases_option = click.option(
     metavar="NAME",
     expose_value=False,
     callback=_choose,
-    help="This one of the policy's databases. [default: all]",
+    help="This one of the policy's databases. [default: all; the first, for what an id names]",
 )
 
 

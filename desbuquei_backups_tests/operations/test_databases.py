@@ -12,8 +12,9 @@ from desbuquei_backups.core.slots import Slot
 from desbuquei_backups.core.targets import Target
 from desbuquei_backups.operations import inventory, records
 from desbuquei_backups.operations.archive import archive
-from desbuquei_backups.operations.beside import other_databases
+from desbuquei_backups.operations.beside import is_named_twice, other_databases
 from desbuquei_backups.operations.catalog_rebuild import rebuild
+from desbuquei_backups.operations.doctor import examine
 from desbuquei_backups.operations.dump import take_dump
 from desbuquei_backups.operations.recovered_copy import Wanted, recovered_copy
 from desbuquei_backups.operations.seal import seal
@@ -150,6 +151,10 @@ def test_a_database_beside_it_that_the_policy_names_is_none_that_nobody_protects
     environment[VENDAS_URL] = beside
     first, vendas = sites()
     assert other_databases(first) == other_databases(vendas) == []
+    assert not is_named_twice(vendas.settings)
+    environment[VENDAS_URL] = own_server.url  # copied, and forgotten to be changed
+    _, vendas = sites()
+    assert [each.name for each in examine(vendas, read_only=True) if "the same URL" in each.said] == [VENDAS_URL]
 
 
 def test_two_of_one_cluster_have_a_slot_each_and_recover_to_their_own_point_of_one_name(
