@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib import resources
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from desbuquei_backups.operations.records import FILE
 from desbuquei_backups.storage.s3 import Bucket
 
 HOURLIES = 100_000
+DATABASES = 10
 _WITH_DUMP = 1_000  # so many have a whole manifest and a dump on disk
 _LINKED = 10_000  # so many older manifests share one file, of which no file system takes too many names
 _COMMANDS = [["list"], ["list", "--json"], ["status"], ["prune", "--dry-run"]]
@@ -41,23 +43,33 @@ class Ran:
 
 
 def measured(place: Place, *, times: int = 3, loads: int = 5) -> dict[str, Any]:
-    """Each command's processes; and in turn fresh ones that import Dagster alone, and that load the code location."""
+    """Each command's processes, and how soon the code location is there."""
     with _catalog(place) as environment:
         commands: dict[str, list[Ran]] = {" ".join(command): [] for command in _COMMANDS}
         for _ in range(times):
             for command in _COMMANDS:
                 desbuquei = str(Path(sys.executable).with_name("desbuquei"))
                 commands[" ".join(command)].append(_run([desbuquei, *command], environment, may_end=(0, 1)))
-        imports: dict[str, list[Ran]] = {_DAGSTER: [], _LOCATION: []}
-        for _ in range(loads):
-            for program, runs in imports.items():
-                runs.append(_run([sys.executable, "-c", program], environment))
-    return {
-        "hourlies": HOURLIES,
-        "commands": {name: _told(runs) for name, runs in commands.items()},
-        "import dagster": _told(imports[_DAGSTER]),
-        "code location": _told(imports[_LOCATION]),
+        found = loaded(environment, loads=loads)
+    return {"hourlies": HOURLIES, "commands": {name: _told(runs) for name, runs in commands.items()}, **found}
+
+
+def loaded(environment: Mapping[str, str], *, loads: int = 5) -> dict[str, Any]:
+    """Fresh processes, in turn: Dagster alone, the code location of one database, and of several."""
+    several = Path(environment["DESBUQUEI_BACKUP_DIR"]) / "several.toml"
+    packaged = (resources.files("desbuquei_backups.core") / "policy.toml").read_text(encoding="utf-8")
+    further = (f"\n[databases.further{number}]\n" for number in range(1, DATABASES))
+    several.write_text(packaged + "".join(further), encoding="utf-8")
+    programs = {
+        "import dagster": (_DAGSTER, environment),
+        "code location": (_LOCATION, environment),
+        "code location of several": (_LOCATION, {**environment, "DESBUQUEI_POLICY": str(several)}),
     }
+    runs: dict[str, list[Ran]] = {name: [] for name in programs}
+    for _ in range(loads):
+        for name, (program, given) in programs.items():
+            runs[name].append(_run([sys.executable, "-c", program], given))
+    return {"databases": DATABASES, **{name: _told(each) for name, each in runs.items()}}
 
 
 def _told(runs: Sequence[Ran]) -> dict[str, Any]:

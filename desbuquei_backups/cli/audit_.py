@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from desbuquei_backups.cli.database import all_databases_option, database_option, in_turn
 from desbuquei_backups.cli.output import console, json_option, print_json
 from desbuquei_backups.cli.site import open_site
 
@@ -40,6 +41,7 @@ def command() -> None:
     help="A key that may have signed, in PEM; each, if there were several. [default: those in DESBUQUEI_PUBLIC_KEYS]",
 )
 @click.option("--from", "start", type=click.IntRange(1), default=1, metavar="N", help="Begin with this link.")
+@all_databases_option
 @json_option
 def verify(*, anchors: tuple[str, ...], key_files: tuple[Path, ...], start: int, as_json: bool) -> int:
     """Walk the chain; compare it with the bucket.
@@ -48,29 +50,40 @@ def verify(*, anchors: tuple[str, ...], key_files: tuple[Path, ...], start: int,
     cut off, only an anchor tells. With a public key, links that are signed by another key or wrongly are named, and the
     first that is unsigned after signing began. Exit status 1 if anything is broken.
     """
-    from desbuquei_backups.operations.chain_audit import audit
     from desbuquei_backups.storage.signing_keys import read_public_keys
 
     keys = {key_id: key for path in key_files for key_id, key in read_public_keys(path).items()} if key_files else None
-    with open_site() as site:
-        given = [each for where in anchors if where != _SECOND for each in anchors_in(where, site.policy.database)]
-        done = audit(site, anchors=given, second=_SECOND in anchors, start=start, keys=keys)
-    if as_json:
-        print_json(_document(done))
-    else:
-        _print(done, second=_SECOND in anchors)
-    return int(not done.whole)
+    texts = [(where, anchors_text(where)) for where in anchors if where != _SECOND]
+
+    def one() -> int:
+        from desbuquei_backups.operations.chain_audit import audit
+
+        with open_site() as site:
+            given = [each for where, text in texts for each in anchors_in(text, site.policy.database, where=where)]
+            done = audit(site, anchors=given, second=_SECOND in anchors, start=start, keys=keys)
+        if as_json:
+            print_json(_document(done))
+        else:
+            _print(done, second=_SECOND in anchors)
+        return int(not done.whole)
+
+    return in_turn(one, as_json=as_json)
 
 
 @command.command()
 @click.option("--to", metavar="FILE", help="Add the line to this file, instead of printing it; - prints it.")
 @click.option("--run", is_flag=True, help="Run the policy's anchor_command with it, and fill the second place's chain.")
+@all_databases_option
 @json_option
 def anchor(*, to: str | None, run: bool, as_json: bool) -> int:
     """Print the chain's head as one line of JSON.
 
     Keep it where the backup host cannot reach it.
     """
+    return in_turn(lambda: _anchor(to, run=run, as_json=as_json), as_json=as_json, headed=False)
+
+
+def _anchor(to: str | None, *, run: bool, as_json: bool) -> int:
     from desbuquei_backups.operations.anchoring import Anchored, head
     from desbuquei_backups.operations.anchoring import anchor as carry
 
@@ -90,6 +103,7 @@ def anchor(*, to: str | None, run: bool, as_json: bool) -> int:
 @click.argument("backup_ids", nargs=-1, metavar="[ID]...")
 @click.option("--reason", required=True, metavar="TEXT", help="Why they are right.")
 @click.option("--operator", metavar="NAME", help="Who says so. [default: DESBUQUEI_OPERATOR, or your login name]")
+@database_option
 @json_option
 def adopt(*, backup_ids: tuple[str, ...], reason: str, operator: str | None, as_json: bool) -> int:
     """Let the chain know backups that it does not.
@@ -109,15 +123,20 @@ def adopt(*, backup_ids: tuple[str, ...], reason: str, operator: str | None, as_
     return 0
 
 
-def anchors_in(where: str, database: str) -> "list[Anchor]":
-    """The anchors in a file, or on stdin for `-`; ConfigurationError if they cannot be read."""
-    from desbuquei_backups.core.anchors import parse_anchors
+def anchors_text(where: str) -> str:
+    """What is in a file of anchors, or on stdin for `-`; ConfigurationError if it cannot be read."""
     from desbuquei_backups.core.errors import ConfigurationError
 
     try:
-        text = sys.stdin.read() if where == _STDIN else Path(where).read_text(encoding="utf-8")
+        return sys.stdin.read() if where == _STDIN else Path(where).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"the anchors in {where} cannot be read: {error}", remedy="correct --anchor") from None
+
+
+def anchors_in(text: str, database: str, *, where: str) -> "list[Anchor]":
+    """The anchors of one database in such a text; ConfigurationError if there is none, or a line is none."""
+    from desbuquei_backups.core.anchors import parse_anchors
+
     return parse_anchors(text, database, where="stdin" if where == _STDIN else where)
 
 

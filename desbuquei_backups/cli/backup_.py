@@ -5,13 +5,15 @@ import os
 import click
 
 from desbuquei_backups.cli.asking import login_name
+from desbuquei_backups.cli.database import chosen_database, database_option, say_which
 from desbuquei_backups.cli.output import json_option, messages, print_json
 from desbuquei_backups.cli.progress import Bars
 from desbuquei_backups.cli.summary import document, print_outcome
+from desbuquei_backups.core.databases import named
 from desbuquei_backups.core.errors import ConfigurationError, SlotError
 from desbuquei_backups.core.slots import Slot
 from desbuquei_backups.operations.asked import Asked
-from desbuquei_backups.operations.settings import EMBEDDED, S3_URL, URLS, Settings, from_environment
+from desbuquei_backups.operations.settings import EMBEDDED, S3_URL, URLS, Settings, databases_in, settings_of
 from desbuquei_backups.operations.site import Site
 
 
@@ -26,6 +28,7 @@ from desbuquei_backups.operations.site import Site
     "--operator", metavar="NAME", help="Who takes it. [default: DESBUQUEI_OPERATOR, or the name you are logged in by]"
 )
 @click.option("--slot", "key", metavar="KEY", help="Finish this slot, 2026-02-02-020000, instead of the open one.")
+@database_option
 @json_option
 def command(tier: str, reason: str | None, operator: str | None, key: str | None, as_json: bool) -> int:
     """Fill the open slot of TIER: dump, checksum manifest, S3 archive, restored copy, and all their checks.
@@ -33,7 +36,9 @@ def command(tier: str, reason: str | None, operator: str | None, key: str | None
     A slot that holds a backup already is not dumped again: what is there is verified, finished and proven again. Where
     a webserver and daemon are up, they run it and this command follows (Ctrl-C detaches); otherwise it runs here.
     """
-    settings = from_environment(os.environ)
+    databases = databases_in(os.environ)
+    say_which(databases)
+    settings = settings_of(named(databases, chosen_database()), os.environ)
     on_demand = settings.policy.tier(tier).on_demand
     slot = _known(settings, tier, key) if key else None
     operator = operator or os.environ.get("DESBUQUEI_OPERATOR") or login_name()
@@ -88,7 +93,7 @@ def check_urls(settings: Settings) -> None:
         if name == S3_URL:
             Bucket(settings.s3_url)
         else:
-            parse(settings.url(name), setting=name)
+            parse(settings.url(name), setting=settings.variable(name))
 
 
 def run_tier(

@@ -2,6 +2,7 @@
 
 import click
 
+from desbuquei_backups.cli.database import all_databases_option, in_turn
 from desbuquei_backups.cli.output import console, json_option, messages, print_json
 from desbuquei_backups.cli.site import open_site
 
@@ -14,6 +15,7 @@ def command() -> None:
 
 
 @command.command()
+@all_databases_option
 @json_option
 def rebuild(*, as_json: bool) -> int:
     """Make the metadata file and the table again from the bucket alone, as on a new machine.
@@ -23,6 +25,10 @@ def rebuild(*, as_json: bool) -> int:
     database the table is made again by the next backup. Exit status 1 if a manifest cannot be read or is of another
     database, or if a backup is gone that was recorded as archived: each is named, the rest is rebuilt.
     """
+    return in_turn(lambda: _rebuilt(as_json=as_json), as_json=as_json)
+
+
+def _rebuilt(*, as_json: bool) -> int:
     from desbuquei_backups.operations.catalog_rebuild import rebuild as make_again
 
     with open_site() as site:

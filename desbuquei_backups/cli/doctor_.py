@@ -2,11 +2,12 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 import click
 
+from desbuquei_backups.cli.database import all_databases_option, in_turn
 from desbuquei_backups.cli.output import console, json_option, print_json
 from desbuquei_backups.cli.site import open_site
 from desbuquei_backups.core.errors import ConfigurationError
@@ -26,6 +27,7 @@ _MARKS = {
 
 @click.command()
 @click.option("--read-only", is_flag=True, help="Write nothing: neither a file to the folder nor an object to S3.")
+@all_databases_option
 @json_option
 def command(*, read_only: bool, as_json: bool) -> int:
     """Try every precondition of a backup and of its restore; each that fails says what to do.
@@ -34,14 +36,19 @@ def command(*, read_only: bool, as_json: bool) -> int:
     one object may be locked for a minute. Nothing is created in PostgreSQL. Exit status 1 if something fails, 2 if a
     setting is missing.
     """
+    os.environ.setdefault("AWS_MAX_ATTEMPTS", "2")  # a person waits
+    return in_turn(lambda: _examined(read_only=read_only, as_json=as_json), as_json=as_json)
+
+
+def _examined(*, read_only: bool, as_json: bool) -> int:
     from desbuquei_backups.operations.doctor import Area, examine
 
-    os.environ.setdefault("AWS_MAX_ATTEMPTS", "2")  # a person waits
     found: list[Precondition] = []
     out = console()
     try:
         with open_site(bars=False) as site:
             for each in examine(site, read_only=read_only):
+                each = replace(each, said=site.settings.told(each.said), remedy=site.settings.told(each.remedy))
                 found.append(each)
                 if not as_json:
                     _print(out, each, found)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from desbuquei_backups.cli.database import database_option
 from desbuquei_backups.cli.output import console, json_option, print_json
 from desbuquei_backups.cli.recovering import asked, last_commit, recovery_options
 from desbuquei_backups.cli.site import identity_option, open_site
@@ -19,6 +20,7 @@ _WRONG = "[bold red]✗[/]"
 @click.command()
 @recovery_options(default_target="latest")
 @identity_option
+@database_option
 @json_option
 def command(
     *,

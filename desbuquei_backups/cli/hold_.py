@@ -3,6 +3,7 @@
 import click
 
 from desbuquei_backups.cli.asking import asked_by
+from desbuquei_backups.cli.database import database_option
 from desbuquei_backups.cli.output import console, json_option, print_json
 from desbuquei_backups.cli.site import open_site
 
@@ -11,6 +12,7 @@ from desbuquei_backups.cli.site import open_site
 @click.argument("backup_id", metavar="ID")
 @click.option("--reason", required=True, metavar="TEXT", help="Why it is held.")
 @click.option("--operator", metavar="NAME", help="Who holds it. [default: DESBUQUEI_OPERATOR, or your login name]")
+@database_option
 @json_option
 def command(*, backup_id: str, reason: str, operator: str | None, as_json: bool) -> int:
     """Keep a backup until it is released.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from desbuquei_backups.cli import shown
+from desbuquei_backups.cli.database import all_databases_option, in_turn
 from desbuquei_backups.cli.output import console, json_option, messages, stream_json
 from desbuquei_backups.cli.site import open_site
 
@@ -25,6 +26,7 @@ _AT_ONCE = 500  # lines are printed in portions: there may be 100,000
 @click.option("--remote", is_flag=True, help="From the bucket's manifests alone: needs no backup folder.")
 @click.option("--second", is_flag=True, help="The same from the second place's bucket.")
 @click.option("--limit", type=click.IntRange(0), help=f"Only the newest N; 0: all. {_SHOWN}, or with --json all.")
+@all_databases_option
 @json_option
 def command(*, tier: str | None, remote: bool, second: bool, limit: int | None, as_json: bool) -> int:
     """List the backups, newest first, the attempts that failed, and the slots left out.
@@ -36,6 +38,10 @@ def command(*, tier: str | None, remote: bool, second: bool, limit: int | None, 
     What is frozen and is being thawed says by which hour it can be read: without --remote as it was asked for from
     here and by the clock; with it the store is asked, of the backups whose manifest is read.
     """
+    return in_turn(lambda: _list(tier, limit, remote=remote, second=second, as_json=as_json), as_json=as_json)
+
+
+def _list(tier: str | None, limit: int | None, *, remote: bool, second: bool, as_json: bool) -> int:
     from desbuquei_backups.operations import inventory
 
     most = None if limit == 0 else limit if limit is not None else None if as_json else _SHOWN

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from desbuquei_backups import __version__
+from desbuquei_backups.cli.database import database_option
 
 _COMMANDS = {
     "demo": "The whole of it on embedded servers: back up, archive, restore, prove.",
@@ -54,6 +55,7 @@ class _Lazy(click.Group):
 
 @click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="desbuquei")
+@database_option
 def cli() -> None:
     """Back up PostgreSQL to disk and S3, prove every backup by restoring it, and show that it was done.
 

@@ -61,7 +61,7 @@ def guarded(run: Callable[[], Any]) -> int:
     try:
         return int(run() or 0)
     except BackupError as error:
-        _say(error)
+        say(error)
         return error.exit_status
     except click.exceptions.Exit as done:
         return done.exit_code
@@ -77,7 +77,7 @@ def guarded(run: Callable[[], Any]) -> int:
     except Exception as error:
         if os.environ.get("DESBUQUEI_TRACEBACK"):
             raise
-        _say(
+        say(
             BackupError(
                 f"{type(error).__name__}: {error}", remedy="DESBUQUEI_TRACEBACK=1 shows where; please report it"
             )
@@ -85,16 +85,19 @@ def guarded(run: Callable[[], Any]) -> int:
         return 1
 
 
-def _say(error: BackupError) -> None:
+def say(error: BackupError) -> None:
+    """Say what went wrong and what to do, as JSON where that was asked for."""
     if "--json" in sys.argv:
-        print_json(
-            {"error": type(error).__name__, "backup_id": error.backup_id, "what": error.what, "remedy": error.remedy}
-        )
+        print_json(error_document(error))
         return
     out = messages()
     subject = f"{error.backup_id}: " if error.backup_id else ""
     out.print(f"[bold red]✗[/] {_plain(subject + error.what)}", soft_wrap=True)
     out.print(f"  [bold]What to do:[/] {_plain(error.remedy)}", soft_wrap=True)
+
+
+def error_document(error: BackupError) -> dict[str, Any]:
+    return {"error": type(error).__name__, "backup_id": error.backup_id, "what": error.what, "remedy": error.remedy}
 
 
 def _plain(text: str) -> str:

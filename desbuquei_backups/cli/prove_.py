@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from desbuquei_backups.cli.database import all_databases_option, in_turn
 from desbuquei_backups.cli.output import console, json_option, print_json
 from desbuquei_backups.cli.site import identity_option, open_site
 from desbuquei_backups.core.comparison import Finding, Verdict, overall, tally
@@ -22,6 +23,7 @@ _SHOWN = 20
 @click.option("--keep", is_flag=True, help="Keep the database of the restored copy, and say its name.")
 @click.option("--due", is_flag=True, help="Restore the oldest copy of each longer tier that was not for a year.")
 @identity_option
+@all_databases_option
 @json_option
 def command(*, backup_id: str | None, keep: bool, due: bool, identity: Path | None, as_json: bool) -> int:
     """Restore an archived backup from S3 on DESBUQUEI_RESTORE_URL, compare everything with the source, and drop it.
@@ -36,7 +38,7 @@ def command(*, backup_id: str | None, keep: bool, due: bool, identity: Path | No
     if (backup_id is None) is not due or (keep and due):
         raise click.UsageError("name one backup, with --keep if it is to stay, or let --due find those that are due")
     if backup_id is None:
-        return _prove_due(identity, as_json=as_json)
+        return in_turn(lambda: _prove_due(identity, as_json=as_json), as_json=as_json)
     with open_site(identity=identity) as site:
         done = prove(site, Slot.of_id(backup_id), judged_by=_judged, keep=keep)
     if as_json:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from desbuquei_backups.cli import shown
+from desbuquei_backups.cli.database import all_databases_option, in_turn
 from desbuquei_backups.cli.output import console, json_option, stream_json
 from desbuquei_backups.cli.site import open_site
 
@@ -25,6 +26,7 @@ _AT_ONCE = 500  # lines are printed in portions: there may be 100,000
     is_flag=True,
     help=f"Print every backup; else the newest {_SHOWN} that are kept, and that go.",
 )
+@all_databases_option
 @json_option
 def command(*, dry_run: bool, second: bool, everything: bool, as_json: bool) -> int:
     """Apply the policy's retention, on disk and in S3, each by its own rule; a reason is given for every backup.
@@ -33,6 +35,14 @@ def command(*, dry_run: bool, second: bool, everything: bool, as_json: bool) -> 
     or being read, and a copy on disk that S3 has not whole. Cut off anywhere, it is finished by running it again. Exit
     status 1 if something could not be pruned.
     """
+
+    def one() -> int:
+        return _prune(dry_run=dry_run, second=second, everything=everything, as_json=as_json)
+
+    return in_turn(one, as_json=as_json)
+
+
+def _prune(*, dry_run: bool, second: bool, everything: bool, as_json: bool) -> int:
     from desbuquei_backups.operations.prune import Pruned, prune
     from desbuquei_backups.operations.pruning import plan
     from desbuquei_backups.operations.wal_pruning import wal_lines

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from desbuquei_backups.cli.database import database_option
 from desbuquei_backups.cli.output import console, json_option, print_json
 from desbuquei_backups.cli.recovering import asked, last_commit, recovery_options
 from desbuquei_backups.cli.site import identity_option, open_site
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 )
 @click.option("--port", type=click.IntRange(1, 65535), metavar="N", help="Of the new server. [default: a free one]")
 @identity_option
+@database_option
 @json_option
 def command(
     *,

@@ -2,12 +2,14 @@
 
 import click
 
+from desbuquei_backups.cli.database import database_option
 from desbuquei_backups.cli.output import console, json_option, print_json
 from desbuquei_backups.cli.site import open_site
 
 
 @click.command()
 @click.argument("backup_id", metavar="ID")
+@database_option
 @json_option
 def command(*, backup_id: str, as_json: bool) -> int:
     """End the hold of a backup: from now on retention decides how long it is kept."""

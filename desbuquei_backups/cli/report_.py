@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from desbuquei_backups.cli import reported
-from desbuquei_backups.cli.audit_ import anchors_in
+from desbuquei_backups.cli.audit_ import anchors_in, anchors_text
+from desbuquei_backups.cli.database import all_databases_option, in_turn
 from desbuquei_backups.cli.output import console, json_option, print_json
 from desbuquei_backups.cli.site import open_site
 
@@ -33,6 +34,7 @@ _folder = click.Path(path_type=Path, file_okay=False)
 @click.option("--note", metavar="TEXT", help="What the reviewer has to say.")
 @click.option("--anchor", "anchors", metavar="FILE", multiple=True, help="Heads of the chain that were carried away.")
 @click.option("--no-source", is_flag=True, help="Do not ask the database's server which other databases it has.")
+@all_databases_option
 @json_option
 def command(
     *,
@@ -58,19 +60,25 @@ def command(
         raise click.UsageError(f"{' and '.join(chosen)} are asked for one at a time")
     if bool(reviewer) is not (signed is not None):
         raise click.UsageError("--sign-off NAME and --of FILE belong together")
-    with open_site() as site:
-        if reviewer is not None and signed is not None:
+    if reviewer is not None and signed is not None:
+        with open_site() as site:
             return _signed_off(site, reviewer, signed, note, as_json=as_json)
-        asked = _Asked(
-            start=_utc(start),
-            end=_utc(end),
-            anchors=[each for where in anchors for each in anchors_in(where, site.policy.database)],
-            ask_source=not no_source,
-            as_json=as_json,
-        )
-        if export is not None:
-            return _exported(site, asked, export)
-        return _verified(site, asked) if daily else _reported(site, asked, out)
+    texts = [(where, anchors_text(where)) for where in anchors]
+
+    def one() -> int:
+        with open_site() as site:
+            asked = _Asked(
+                start=_utc(start),
+                end=_utc(end),
+                anchors=[each for where, text in texts for each in anchors_in(text, site.policy.database, where=where)],
+                ask_source=not no_source,
+                as_json=as_json,
+            )
+            if export is not None:
+                return _exported(site, asked, export)
+            return _verified(site, asked) if daily else _reported(site, asked, out)
+
+    return in_turn(one, as_json=as_json)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from desbuquei_backups.cli.database import database_option
 from desbuquei_backups.cli.output import console, json_option, messages, print_json
 from desbuquei_backups.cli.site import identity_option, open_site
 from desbuquei_backups.core.comparison import Finding, Verdict, tally
@@ -54,6 +55,7 @@ _SHOWN = 20
 @click.option("--around-missing", is_flag=True, help="Leave what the target's server lacks, and list it.")
 @click.option("--no-tablespaces", is_flag=True, help="Put everything into the default tablespace.")
 @identity_option
+@database_option
 @json_option
 def command(
     *,

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import click
 
+from desbuquei_backups.cli.database import chosen_database, say_which
+from desbuquei_backups.core.databases import named
 from desbuquei_backups.embedded.settings import with_embedded_servers
-from desbuquei_backups.operations.settings import from_environment
-from desbuquei_backups.operations.site import Site
+from desbuquei_backups.operations.settings import databases_in, settings_of
+from desbuquei_backups.operations.site import Site, in_words_of
 
 identity_option = click.option(
     "--identity",
@@ -22,14 +24,16 @@ identity_option = click.option(
 
 @contextmanager
 def open_site(*, bars: bool = True, identity: Path | None = None) -> Iterator[Site]:
-    """The site of this environment; ConfigurationError if the policy is bad. `bars=False`: nothing is drawn.
+    """The site of this environment and the chosen_database database; ConfigurationError if the policy is bad.
 
-    `identity`: the file named on the command line.
+    `bars=False`: nothing is drawn. `identity`: the file named on the command line.
     """
-    given = from_environment(os.environ)
+    databases = databases_in(os.environ)
+    say_which(databases)
+    given = settings_of(named(databases, chosen_database()), os.environ, databases)
     if identity is not None:
         given = replace(given, age_identity=identity)
-    with with_embedded_servers(given) as settings:
+    with with_embedded_servers(given) as settings, in_words_of(settings):
         if not bars:
             yield Site(settings)
             return

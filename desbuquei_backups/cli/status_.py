@@ -1,14 +1,18 @@
 """`desbuquei status`: are we safe?"""
 
 import os
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from desbuquei_backups.cli import shown
-from desbuquei_backups.cli.output import console, json_option, print_json
+from desbuquei_backups.cli.database import all_databases_option, each_database
+from desbuquei_backups.cli.output import console, error_document, json_option, print_json, say
 from desbuquei_backups.cli.site import open_site
+from desbuquei_backups.core.errors import BackupError
 
 if TYPE_CHECKING:
     from desbuquei_backups.core.objectives import RecoveryTime
@@ -19,23 +23,71 @@ _SHOWN = 5
 
 
 @click.command()
+@all_databases_option
 @json_option
 def command(*, as_json: bool) -> int:
     """Answer "are we safe?", and per tier the last good recovery point: sealed, archived, and how old.
 
+    Of several databases the first line answers for all of them.
+
     Neither the database nor Dagster is asked; when S3 does not answer, what is recorded here stands for it, and that is
     said. Exit status 0 if SAFE, 1 if AT RISK or NOT SAFE.
     """
-    from desbuquei_backups.operations.status import Safety, status
-
     os.environ.setdefault("AWS_MAX_ATTEMPTS", "2")  # a person waits
-    with open_site(bars=False) as site:
-        found = status(site)
+    found: dict[str, Status | BackupError] = {}
+    for name in each_database():
+        if name is None:
+            only = _look()
+            if as_json:
+                print_json(_document(only))
+            else:
+                _print(only)
+            return int(only.safety.value != "SAFE")
+        try:
+            found[name] = _look()
+        except BackupError as error:
+            found[name] = error
     if as_json:
-        print_json(_document(found))
+        documents = {
+            name: error_document(each) if isinstance(each, BackupError) else _document(each)
+            for name, each in found.items()
+        }
+        print_json({"safety": _worst(found), "databases": documents})
     else:
-        _print(found)
-    return int(found.safety is not Safety.SAFE)
+        _print_all(found)
+    return max(
+        each.exit_status if isinstance(each, BackupError) else int(_of(each) != "SAFE") for each in found.values()
+    )
+
+
+def _look() -> "Status":
+    from desbuquei_backups.operations.status import status
+
+    with open_site(bars=False) as site:
+        found, told = status(site), site.settings.told
+    tiers = [replace(each, trouble=each.trouble and told(each.trouble)) for each in found.tiers]
+    return replace(found, reason=told(found.reason), tiers=tiers)
+
+
+def _of(found: "Status | BackupError") -> str:
+    """Of a database that could not be looked at, nothing is known: that is not safe."""
+    return "NOT SAFE" if isinstance(found, BackupError) else found.safety.value
+
+
+def _worst(found: "Mapping[str, Status | BackupError]") -> str:
+    return max(map(_of, found.values()), key=list(_COLOURS).index)
+
+
+def _print_all(found: "Mapping[str, Status | BackupError]") -> None:
+    out, worst = console(), _worst(found)
+    why = ", ".join(name for name, each in found.items() if _of(each) == worst) if worst != "SAFE" else "every database"
+    out.print(f"[{_COLOURS[worst]}]{worst}[/]: {why}", soft_wrap=True)
+    for name, each in found.items():
+        out.print(f"\n[bold]{name}[/]")
+        if isinstance(each, BackupError):
+            say(each)
+        else:
+            _print(each)
 
 
 def _print(found: "Status") -> None:

@@ -3,6 +3,7 @@
 import click
 
 from desbuquei_backups.cli import shown
+from desbuquei_backups.cli.database import database_option
 from desbuquei_backups.cli.output import console, json_option, print_json
 from desbuquei_backups.cli.site import open_site
 from desbuquei_backups.core.thawing import Speed, State, Thaw
@@ -15,6 +16,7 @@ from desbuquei_backups.core.thawing import Speed, State, Thaw
     "--speed", type=click.Choice(list(Speed)), default=Speed.STANDARD, show_default=True, help="The faster, the dearer."
 )
 @click.option("--second", is_flag=True, help="The copy in the second place.")
+@database_option
 @json_option
 def command(*, backup_id: str, days: int, speed: str, second: bool, as_json: bool) -> int:
     """Ask S3 for a readable copy of a frozen backup (GLACIER, DEEP_ARCHIVE), and say when it will be there.

@@ -22,7 +22,7 @@ from desbuquei_backups.cli.backup_ import check_urls
 from desbuquei_backups.cli.output import console, messages
 from desbuquei_backups.core.errors import Busy, ConfigurationError, ToolFailed
 from desbuquei_backups.embedded.trial import Shape, home_of, in_environment, trial
-from desbuquei_backups.operations.settings import EMBEDDED, URLS, from_environment
+from desbuquei_backups.operations.settings import EMBEDDED, URLS, Settings, databases_in, from_environment, settings_of
 
 _HOST = "127.0.0.1"
 _PORT = 3000
@@ -63,9 +63,10 @@ def command(demo: bool, shape: str, port: int, announce: bool) -> int:
 
     for stopping in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):  # a shell that starts us with & ignores SIGINT
         signal.signal(stopping, _interrupt)
-    settings = from_environment(os.environ)
+    databases = [from_environment(os.environ)] if demo else _usable()
+    settings = databases[0]
     if announce:
-        write_down(settings.home, Webserver(_HOST, port, served_by(settings)))
+        write_down(settings.home, Webserver(_HOST, port, [served_by(each) for each in databases]))
         return 0
     home = home_of(settings.home, Shape(shape)) if demo else settings.home
     with ExitStack() as stack:
@@ -75,12 +76,12 @@ def command(demo: bool, shape: str, port: int, announce: bool) -> int:
             stack.enter_context(in_environment(given))
             stack.enter_context(embedded_platform(home))
             # What a command says that works on the same servers by their word.
-            settings = replace(settings, home=home, backup_dir=home / "backups", urls=dict.fromkeys(URLS, EMBEDDED))
+            databases = [replace(settings, home=home, backup_dir=home / "backups", urls=dict.fromkeys(URLS, EMBEDDED))]
         else:
-            check_urls(settings)
             stack.enter_context(dagster_home(settings))
-            stack.enter_context(with_embedded_servers(settings))
-        webserver = Webserver(_HOST, _free(port), served_by(settings))
+            for each in databases:
+                stack.enter_context(with_embedded_servers(each))
+        webserver = Webserver(_HOST, _free(port), [served_by(each) for each in databases])
         logs = home / "logs"
         logs.mkdir(parents=True, exist_ok=True)
         workspace = home / "workspace.yaml"
@@ -97,6 +98,25 @@ def command(demo: bool, shape: str, port: int, announce: bool) -> int:
             time.sleep(0.5)
         name = "dagster-webserver" if served.poll() is not None else "dagster-daemon"
         raise ToolFailed(f"{name} ended by itself", remedy=f"read {logs / name}.log, then start again")
+
+
+def _usable() -> list[Settings]:
+    """Those whose settings are whole; what is wrong with the others is said, and keeps none of these waiting.
+
+    ConfigurationError if that is none.
+    """
+    found, wrong = [], list[ConfigurationError]()
+    for each in databases_in(os.environ):
+        try:
+            settings = settings_of(each, os.environ)
+            check_urls(settings)
+            found.append(settings)
+        except ConfigurationError as error:
+            wrong.append(error)
+            messages().print(f"{each.name} is not backed up: {error}", style="yellow", markup=False)
+    if not found:
+        raise wrong[0]
+    return found
 
 
 @contextmanager

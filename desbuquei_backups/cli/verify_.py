@@ -1,14 +1,17 @@
 """`desbuquei verify`: whether backups are still what their manifests say."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from desbuquei_backups.cli import shown
+from desbuquei_backups.cli.database import all_databases_option, chosen_database, in_turn
 from desbuquei_backups.cli.output import console, json_option, print_json
 from desbuquei_backups.cli.site import identity_option, open_site
+from desbuquei_backups.core.commands import of_database
 
 if TYPE_CHECKING:
     from desbuquei_backups.operations.verification import Verified
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
 @click.option(
     "--budget", metavar="SIZE", help="With --all --remote: read no more than this, like 50GB; the rest the next time."
 )
+@all_databases_option
 @json_option
 def command(
     *,
@@ -43,21 +47,41 @@ def command(
     ago, first. What is frozen is not read, and costs nothing of the budget: the store's own checksum is compared.
     Exit status 1 if anything is not as it was, or is of another database.
     """
-    from desbuquei_backups.operations import said
-    from desbuquei_backups.operations.verification import chosen, verify_backup
-    from desbuquei_backups.operations.verify_in_turn import verify_in_turn
-
     if sum([bool(backup_ids), bool(latest), everything]) != 1:
         raise click.UsageError("name backups, or a tier with --latest, or --all")
     if budget is not None and not (everything and (remote or second)):
         raise click.UsageError("--budget goes with --all and --remote or --second")
     most = _bytes(budget) if budget is not None else None
+    asked = _Asked(backup_ids, latest, everything, remote, second, identity, most)
+    return (
+        in_turn(lambda: _verify(asked, as_json=as_json), as_json=as_json)
+        if everything
+        else _verify(asked, as_json=as_json)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    backup_ids: tuple[str, ...]
+    latest: str | None
+    everything: bool
+    remote: bool
+    second: bool
+    identity: Path | None
+    budget: int | None
+
+
+def _verify(asked: _Asked, *, as_json: bool) -> int:
+    from desbuquei_backups.operations import said
+    from desbuquei_backups.operations.verification import chosen, verify_backup
+    from desbuquei_backups.operations.verify_in_turn import verify_in_turn
+
     turn: Turn | None = None
-    with open_site(identity=identity) as opened:
-        site, remote = (opened.at_second_place, True) if second else (opened, remote)
-        ids = list(backup_ids) or chosen(site, latest=latest, remote=remote)
-        if remote and everything:
-            turn = verify_in_turn(site, ids, budget=most)
+    with open_site(identity=asked.identity) as opened:
+        site, remote = (opened.at_second_place, True) if asked.second else (opened, asked.remote)
+        ids = list(asked.backup_ids) or chosen(site, latest=asked.latest, remote=remote)
+        if remote and asked.everything:
+            turn = verify_in_turn(site, ids, budget=asked.budget)
             done = turn.done
         else:
             done = [verify_backup(site, backup_id, remote=remote) for backup_id in ids]
@@ -132,6 +156,10 @@ def _of_turn(turn: "Turn | None") -> dict[str, Any]:
 
 
 def _remedy(backup: "Verified") -> str:
+    return of_database(_told(backup), chosen_database() or "")
+
+
+def _told(backup: "Verified") -> str:
     if backup.where == "disk":
         return (
             f"desbuquei verify {backup.backup_id} --remote: if that copy is whole, restore from it (--from s3); "

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from desbuquei_backups.cli.database import all_databases_option, chosen_database, database_option, in_turn
 from desbuquei_backups.cli.output import console, json_option, print_json
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ def command() -> None:
     help="A folder of another host, its wal_archive. [default: S3; or DESBUQUEI_WAL_PUSH_INTO]",
 )
 @click.option("--off-host", is_flag=True, help="FOLDER is on another host, though its file system does not tell.")
+@database_option
 def push(*, path: Path, into: Path | None, off_host: bool) -> int:
     """Bring one WAL segment off this host: archive_command = 'desbuquei wal push %p'.
 
@@ -41,12 +43,13 @@ def push(*, path: Path, into: Path | None, off_host: bool) -> int:
     if into is not None:
         push_to_folder(path, into, off_host=off_host)
     else:
-        push_to_s3(path)
+        push_to_s3(path, chosen_database())
     return 0
 
 
 @command.command()
 @click.option("--name", metavar="NAME", help="The recovery point's. [default: that of the open hourly slot]")
+@database_option
 @json_option
 def drain(*, name: str | None, as_json: bool) -> int:
     """Make a recovery point now, and bring all WAL up to it into S3.
@@ -85,6 +88,7 @@ def drain(*, name: str | None, as_json: bool) -> int:
     metavar="SECONDS",
     help="End a segment that was written to, however empty, so that it comes into S3.",
 )
+@database_option
 def stream(*, switch_after: float) -> int:
     """Bring WAL into S3 all the time, until SIGTERM or Ctrl-C: production's way.
 
@@ -109,6 +113,7 @@ def stream(*, switch_after: float) -> int:
 
 
 @command.command()
+@all_databases_option
 @json_option
 def status(*, as_json: bool) -> int:
     """Where the server is, what the slot holds back, what waits, what S3 has, and every gap.
@@ -118,8 +123,11 @@ def status(*, as_json: bool) -> int:
     from desbuquei_backups.cli.site import open_site
     from desbuquei_backups.cli.wal_status import shown
 
-    with open_site(bars=False) as site:
-        return shown(site, as_json=as_json)
+    def one() -> int:
+        with open_site(bars=False) as site:
+            return shown(site, as_json=as_json)
+
+    return in_turn(one, as_json=as_json)
 
 
 def _document(done: "Drained") -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """What `desbuquei wal status` prints."""
 
+from dataclasses import replace
 from typing import Any
 
 from desbuquei_backups.cli import shown as written
@@ -23,6 +24,7 @@ def shown(site: Site, *, as_json: bool) -> int:
     objective, second = site.policy.recovery_point_objective, second_wal(site, state)
     findings = [*continuity(state), recovery_point(state, objective)]
     findings += second_continuity(second, objective) if second is not None else []
+    findings = [replace(each, why=site.settings.told(each.why)) for each in findings]
     if as_json:
         print_json(_document(state, second, findings))
     else:

@@ -75,9 +75,11 @@ def replay_settings(plan: Plan, restore_command: str, *, to_the_end: bool = Fals
     """What replays up to the target and no further; `to_the_end`: all the WAL that was fetched.
 
     A position is that of the first byte that is not replayed, as pg_current_wal_lsn() tells it; a moment is included.
+    A name whose position is known is sought by that.
     """
     at, position, name = plan.target.at, plan.target.position, plan.target.name
-    if name is not None and name == plan.base.backup_id:
+    if name is not None and plan.certain:
+        # Several databases of one cluster each have a restore point of that name: replay would stop at the first.
         name, position = None, plan.until
     chosen: dict[str, str] = {}
     if not to_the_end and at is not None:

@@ -1,13 +1,15 @@
 """The policy: what each tier takes, when, where it rests and for how long."""
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import cache
 from importlib import resources
 from itertools import islice, pairwise, takewhile
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cronsim import CronSim, CronSimError
 from pydantic import (
@@ -192,6 +194,11 @@ class Policy(BaseModel):
         """The tiers that fall due by themselves, with their crons."""
         return {name: tier.cron for name, tier in self.tiers.items() if tier.cron is not None}
 
+    @property
+    def physical(self) -> bool:
+        """Whether any tier takes base backups or WAL."""
+        return any(tier.base_backup or tier.takes is Takes.INCREMENTAL for tier in self.tiers.values())
+
     def due_at(self, instant: datetime) -> list[str]:
         """The tiers that fall due at that very instant (aware UTC)."""
         return [name for name, cron in self.scheduled.items() if falls_due(cron, instant)]
@@ -201,39 +208,74 @@ class Policy(BaseModel):
         cron = self.tier(name).cron
         if cron is None:
             return None
-        instants = _dues(cron)
         oftener = [
             other
             for other, theirs in self.scheduled.items()
             if other != name
             and theirs != cron
             and self.tiers[other].takes is Takes.FULL
-            and all(falls_due(theirs, instant) for instant in instants)
+            and _due_whenever(theirs, cron)
         ]
         return min(oftener, key=lambda other: shortest_interval(self.scheduled[other]), default=None)
 
 
-def _dues(cron: str) -> list[datetime]:
-    return list(islice(CronSim(cron, _COUNTED_FROM), _COMPARED))
+# What is asked of crons is asked again for each database, which have the same ones.
+@cache
+def _dues(cron: str) -> tuple[datetime, ...]:
+    return tuple(islice(CronSim(cron, _COUNTED_FROM), _COMPARED))
 
 
+@cache
+def _due_whenever(cron: str, other: str) -> bool:
+    """Whether `cron` is due whenever `other` is."""
+    return all(falls_due(cron, instant) for instant in _dues(other))
+
+
+@cache
 def shortest_interval(cron: str) -> timedelta:
     """The shortest time between two of the next due times of `cron`."""
     return min(later - earlier for earlier, later in pairwise(_dues(cron)))
 
 
-def load_policy(path: Path | None = None) -> Policy:
-    """The policy in `path`, or the packaged one; ConfigurationError names the line and the reason."""
+@dataclass(frozen=True, slots=True)
+class PolicyFile:
+    """A policy as it is written: where, its text, its tables. `further`: what it says of databases after the first."""
+
+    where: str
+    text: str
+    first: Mapping[str, Any]
+    further: Any
+
+    def refusal(self, faults: Iterable[str]) -> ConfigurationError:
+        return ConfigurationError(f"the policy {self.where} is refused: " + "; ".join(faults), remedy="mend it")
+
+    def place(self, location: tuple[Any, ...]) -> str:
+        return place(self.text, location)
+
+
+def read_policy(path: Path | None = None) -> PolicyFile:
+    """The file `path`, or the packaged one; ConfigurationError if it cannot be read, or is not TOML."""
     where = str(path) if path else "the packaged policy"
     try:
         text = (path or resources.files(__package__) / "policy.toml").read_text(encoding="utf-8")
-        return Policy.model_validate(tomllib.loads(text))
+        tables = tomllib.loads(text)
     except OSError as error:
         raise ConfigurationError(
             f"the policy {where} cannot be read: {error.strerror}", remedy="correct DESBUQUEI_POLICY"
         ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"the policy {where} is not TOML: {error}", remedy="mend that line") from None
+    return PolicyFile(where, text, tables, tables.pop("databases", {}))
+
+
+def load_policy(path: Path | None = None) -> Policy:
+    """The first database's policy in `path`, or the packaged one; ConfigurationError names the line and the reason."""
+    return first_policy(read_policy(path))
+
+
+def first_policy(file: PolicyFile) -> Policy:
+    """The first database's policy; ConfigurationError names the line and the reason."""
+    try:
+        return Policy.model_validate(file.first)
     except ValidationError as error:
-        faults = [f"{place(text, fault['loc'])}: {fault['msg']}" for fault in error.errors()]
-        raise ConfigurationError(f"the policy {where} is refused: " + "; ".join(faults), remedy="mend it") from None
+        raise file.refusal(f"{file.place(fault['loc'])}: {fault['msg']}" for fault in error.errors()) from None

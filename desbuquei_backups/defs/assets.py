@@ -53,14 +53,18 @@ class AskedFor(dg.Config):
     reason: str
 
 
-def source(database: str) -> dg.AssetSpec:
-    """The database that is backed up. Dagster does not make it; it is where the lineage begins."""
+def source(database: str, url: str, *, trouble: str | None = None) -> dg.AssetSpec:
+    """The database that is backed up. Dagster does not make it; it is where the lineage begins.
+
+    `url`: the name of the variable that says where it is; `trouble`: why there is nothing but this of it.
+    """
+    described = f"The PostgreSQL database {database}, as {url} names it."
     return dg.AssetSpec(
         [database, "source"],
         group_name="source",
         kinds={"postgres"},
         owners=OWNERS,
-        description=f"The PostgreSQL database {database}, as DESBUQUEI_DATABASE_URL names it.",
+        description=described if trouble is None else f"{described}\n\n**It is not backed up**: {trouble}",
     )
 
 

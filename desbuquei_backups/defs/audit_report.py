@@ -46,7 +46,7 @@ def audit_report(policy: Policy, *, retry_delay: float) -> dg.AssetsDefinition:
     )
     def audit_report(context: dg.AssetExecutionContext, backups: Backups, config: Asked) -> dg.MaterializeResult[None]:
         try:
-            with backups.site(context.log) as site:
+            with backups.site(context.log, database) as site:
                 return dg.MaterializeResult(metadata=_reported(site, config, context.log))
         except BackupError as error:
             raise failure(error) from None

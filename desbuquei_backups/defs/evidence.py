@@ -45,7 +45,7 @@ def evidence_anchor(policy: Policy, *, retry_delay: float) -> dg.AssetsDefinitio
     def evidence_anchor(context: dg.AssetExecutionContext, backups: Backups) -> Steps:
         judged = False
         try:
-            with backups.site(context.log) as site:
+            with backups.site(context.log, database) as site:
                 audited = audit_today(site)
                 yield check_result(checks.evidence_is_unbroken(audited))
                 judged = True

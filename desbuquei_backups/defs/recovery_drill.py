@@ -41,7 +41,7 @@ def recovery_drill(policy: Policy) -> dg.AssetsDefinition:
     )
     def recovery_drill(context: dg.AssetExecutionContext, backups: Backups) -> Steps:
         try:
-            with backups.site(context.log) as site:
+            with backups.site(context.log, database) as site:
                 if (why := may_drill(site)) is not None:
                     context.log.warning(f"no drill: {why}")
                     yield skipped_check(CHECK, why)

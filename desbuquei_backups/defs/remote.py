@@ -4,7 +4,7 @@ import json
 import os
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,11 +22,11 @@ _POLL_SECONDS = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Webserver:
-    """Where a webserver listens, and which settings its runs have."""
+    """Where a webserver listens, and which settings its runs have, those of each database."""
 
     host: str
     port: int
-    serves: str
+    serves: Sequence[str]
 
     @property
     def url(self) -> str:
@@ -43,7 +43,7 @@ def write_down(home: Path, webserver: Webserver) -> Path:
 
 def served_by(settings: Settings) -> str:
     """What a run with these settings works on: the same words for the same place, with no password in them."""
-    urls = {name: url if url == EMBEDDED else _without_password(name, url) for name, url in settings.urls.items()}
+    urls = {name: url if url == EMBEDDED else _without_password(settings, name) for name, url in settings.urls.items()}
     place = {"urls": urls, "folder": str(settings.folder), "dagster": os.environ.get("DAGSTER_HOME", "")}
     return json.dumps(place | {"policy": settings.policy.model_dump_json()}, sort_keys=True)
 
@@ -52,7 +52,7 @@ def find(settings: Settings) -> Webserver | None:
     """The webserver whose runs have these very settings, if it answers and its daemon would start a run; else None."""
     try:
         webserver = Webserver(**json.loads((settings.home / "webserver.json").read_text()))
-        if webserver.serves != served_by(settings):
+        if served_by(settings) not in webserver.serves:
             return None
         request = urllib.request.Request(  # noqa: S310 - the address is our own
             f"{webserver.url}/graphql",
@@ -94,5 +94,6 @@ def follow(instance: dg.DagsterInstance, run_id: str, said: Callable[[str], None
         time.sleep(_POLL_SECONDS)
 
 
-def _without_password(name: str, url: str) -> str:
-    return url if name == S3_URL else described(parse(url, setting=name))
+def _without_password(settings: Settings, name: str) -> str:
+    url = settings.url(name)
+    return url if name == S3_URL else described(parse(url, setting=settings.variable(name)))

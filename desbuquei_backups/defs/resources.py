@@ -11,7 +11,7 @@ from desbuquei_backups.defs.run_process import TAG, this_process
 from desbuquei_backups.embedded.settings import with_embedded_servers
 from desbuquei_backups.operations.progress import Progress
 from desbuquei_backups.operations.settings import from_environment
-from desbuquei_backups.operations.site import Site
+from desbuquei_backups.operations.site import Site, in_words_of
 
 _WATCHER: ContextVar[Progress | None] = ContextVar("watcher", default=None)
 
@@ -51,7 +51,10 @@ class Backups(dg.ConfigurableResource):
             context.instance.add_run_tags(context.run_id, {TAG: this_process()})
 
     @contextmanager
-    def site(self, log: dg.DagsterLogManager) -> Iterator[Site]:
-        """The site of this run; embedded servers stop when their last user is gone."""
-        with with_embedded_servers(from_environment(os.environ)) as settings:
+    def site(self, log: dg.DagsterLogManager, database: str) -> Iterator[Site]:
+        """The site of this run, for the database that the policy calls so.
+
+        Embedded servers stop when their last user is gone.
+        """
+        with with_embedded_servers(from_environment(os.environ, database)) as settings, in_words_of(settings):
             yield Site(settings, progress=StageLog(log))

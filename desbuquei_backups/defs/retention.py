@@ -48,7 +48,7 @@ def retention(policy: Policy, *, retry_delay: float) -> dg.AssetsDefinition:
     )
     def retention(context: dg.AssetExecutionContext, backups: Backups) -> Steps:
         try:
-            with backups.site(context.log) as site:
+            with backups.site(context.log, database) as site:
                 yield _pruned(site)
         except BackupError as error:
             yield from untrue(error, checks.RETENTION_IS_HONOURED)

@@ -246,12 +246,17 @@ def restored_copy(context: dg.AssetExecutionContext, backups: Backups, tier: str
 def opened(context: dg.AssetExecutionContext, backups: Backups, tier: str) -> Iterator[tuple[Site, Slot]]:
     """The site and the slot of a step. A wrong setting or key fails it for good, and so does a person who stops it."""
     try:
-        with backups.site(context.log) as site:
+        with backups.site(context.log, _database(context)) as site:
             yield site, Slot.of_key(tier, context.partition_key)
     except BackupError as error:
         raise failure(error) from None
     except (KeyboardInterrupt, DagsterExecutionInterruptedError):
         raise dg.Failure(description=STOPPED, allow_retries=False) from None
+
+
+def _database(context: dg.AssetExecutionContext) -> str:
+    """The policy's name for it, with which the keys of all its assets begin."""
+    return str(next(iter(context.assets_def.keys)).path[0])
 
 
 def untrue(error: BackupError, *names: str) -> Iterator[dg.AssetCheckResult]:

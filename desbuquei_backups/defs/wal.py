@@ -59,12 +59,12 @@ def wal_checks(policy: Policy, *, second_place: bool = False) -> dg.AssetChecksD
     looked_at = [(name, asset) for name in CHECKS] + [(checks.WAL_IS_CONTINUOUS, second)] * second_place
 
     @dg.multi_asset_check(
-        name="wal_checks",
+        name=f"{policy.database}__wal_checks",
         specs=[dg.AssetCheckSpec(name, asset=key, description=checks.DESCRIPTIONS[name]) for name, key in looked_at],
     )
     def wal_checks(context: dg.AssetCheckExecutionContext, backups: Backups) -> Iterator[dg.AssetCheckResult]:
         try:
-            with backups.site(context.log) as site:
+            with backups.site(context.log, policy.database) as site:
                 state = wal_state(site)
                 there = look_at_second(site, state) if isinstance(state, WalState) else None
         except BackupError as error:

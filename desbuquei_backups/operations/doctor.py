@@ -9,7 +9,7 @@ from enum import StrEnum
 import psycopg
 
 from desbuquei_backups.core.errors import BackupError, ConfigurationError
-from desbuquei_backups.operations.settings import DATABASE_URL, RESTORE_URL, S3_URL, Settings
+from desbuquei_backups.operations.settings import DATABASE_URL, EMBEDDED, RESTORE_URL, S3_URL, Settings
 from desbuquei_backups.operations.site import Site
 
 _SKEW_WARNED, _SKEW_REFUSED = timedelta(seconds=5), timedelta(seconds=60)
@@ -96,14 +96,20 @@ def examine(site: Site, *, read_only: bool) -> Iterator[Precondition]:
 
 
 def _settings(settings: Settings) -> Iterator[Precondition]:
-    area = Area("settings")
+    from desbuquei_backups.operations.beside import is_named_twice
+
+    area, url = Area("settings"), settings.variable(DATABASE_URL)
     for name in (DATABASE_URL, S3_URL, RESTORE_URL):
         try:
             settings.url(name)
         except ConfigurationError as error:
-            yield area.error(name, error)
+            yield area.error(settings.variable(name), error)
         else:
-            yield area.ok(name, "is set")
+            yield area.ok(settings.variable(name), "is set")
+    if settings.urls.get(DATABASE_URL, EMBEDDED) != EMBEDDED and is_named_twice(settings):
+        yield area.failure(
+            url, "another database of the policy has the same URL: one of them is not backed up", f"correct {url}"
+        )
     where = os.environ.get("DESBUQUEI_POLICY") or "the packaged one"
     yield area.ok("policy", f"{where}: {settings.policy.database}, tiers {', '.join(settings.policy.tiers)}")
 

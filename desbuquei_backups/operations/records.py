@@ -143,7 +143,7 @@ def _write_failure(site: Site, slot: Slot, step: str, error: BaseException, read
     found_nothing = isinstance(error, NotFound)  # a step that found nothing to do made no attempt
 
     def failed(old: Line | None) -> Mapping[str, Any] | None:
-        told = {"egress_bytes": _egress(old) + read, "error": _said(error), "failed_in": step}
+        told = {"egress_bytes": _egress(old) + read, "error": site.settings.told(_said(error)), "failed_in": step}
         status = old.get("status") if old is not None else None
         if old is not None and status == "success":
             kept = old.get("s3_uri") and not isinstance(error, IntegrityError | NotFound | RestoreFailed)

@@ -106,7 +106,7 @@ class Replay:
             raise error
         said = self.folder.log.read_text(errors="replace")
         _refuse_damaged(said)
-        if self.plan.certain and self.plan.target.name is None:
+        if self.plan.certain:
             return
         last, at = _last_commit(said), self.plan.target.at
         if last is not None and at is not None and last >= at:

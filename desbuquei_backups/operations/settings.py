@@ -4,19 +4,34 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from desbuquei_backups.core.commands import of_database
+from desbuquei_backups.core.databases import DATABASE_URL, INVARIANTS, RESTORE_URL, Database, load_databases, named
 from desbuquei_backups.core.errors import ConfigurationError
 from desbuquei_backups.core.invariants import NONE, Invariant, load_invariants
-from desbuquei_backups.core.tiers import Policy, load_policy
+from desbuquei_backups.core.tiers import Policy
 from desbuquei_backups.storage.age_keys import IDENTITY, RECIPIENTS, parse_recipients
 from desbuquei_backups.storage.signing_keys import PUBLIC_KEYS, SIGNING_KEY
 
+__all__ = [
+    "DATABASE_URL",
+    "EMBEDDED",
+    "INVARIANTS",
+    "PRUNE_S3",
+    "REPORT_CLAUSES",
+    "RESTORE_URL",
+    "S3_URL",
+    "SECOND_S3_URL",
+    "URLS",
+    "Settings",
+    "databases_in",
+    "from_environment",
+    "settings_of",
+]
+
 EMBEDDED = "embedded"
-DATABASE_URL = "DESBUQUEI_DATABASE_URL"
 S3_URL = "DESBUQUEI_S3_URL"
-RESTORE_URL = "DESBUQUEI_RESTORE_URL"
 SECOND_S3_URL = "DESBUQUEI_SECOND_S3_URL"
 PRUNE_S3 = "DESBUQUEI_PRUNE_S3"
-INVARIANTS = "DESBUQUEI_INVARIANTS"
 REPORT_CLAUSES = "DESBUQUEI_REPORT_CLAUSES"
 
 URLS = (DATABASE_URL, S3_URL, RESTORE_URL)
@@ -43,7 +58,9 @@ class Settings:
     one of them, where copies are restored. `prunes_s3`: whether what is too old in S3 is deleted from here; if not,
     these credentials need not be able to. `invariants`: the user's own questions, by name.
     `signing_key`: the file with the key that signs the chain of evidence; `public_keys`: with those that may have.
-    `report_clauses`: a file in place of the packaged table of clauses.
+    `report_clauses`: a file in place of the packaged table of clauses. `urls` are by the names of the first database's
+    settings; `variables` has the names that a further one's have, and `below` the name of its folder and prefix.
+    `others`: the URLs of the policy's other databases, as far as they are set.
     """
 
     policy: Policy
@@ -59,15 +76,26 @@ class Settings:
     signing_key: Path | None = None
     public_keys: Path | None = None
     report_clauses: Path | None = None
+    variables: Mapping[str, str] = field(default_factory=dict)
+    below: str = ""
+    others: Sequence[str] = field(default=(), repr=False)
 
     def url(self, name: str) -> str:
         """The URL of that setting; ConfigurationError if it is unset."""
         if not (url := self.urls.get(name)):
             raise ConfigurationError(
-                f"{name} is not set",
+                f"{self.variable(name)} is not set",
                 remedy=f"set it to {_MEANING[name]}; or to the word {EMBEDDED} for a server to try things on",
             )
         return url
+
+    def variable(self, name: str) -> str:
+        """What that setting is called for this database."""
+        return self.variables.get(name, name)
+
+    def told(self, text: str) -> str:
+        """`text` with the settings and commands in it being this database's."""
+        return of_database(text, self.below, self.variables)
 
     @property
     def database_url(self) -> str:
@@ -75,7 +103,9 @@ class Settings:
 
     @property
     def s3_url(self) -> str:
-        return self.url(S3_URL)
+        """The bucket and this database's own prefix in it."""
+        url = self.url(S3_URL)
+        return f"{url.rstrip('/')}/{self.below}" if self.below else url
 
     @property
     def restore_url(self) -> str:
@@ -115,19 +145,33 @@ class Settings:
     @property
     def folder(self) -> Path:
         """Where this database's files are."""
-        return self.backup_dir
+        return self.backup_dir / self.below
 
 
-def from_environment(environment: Mapping[str, str]) -> Settings:
-    """The settings in `environment`; ConfigurationError if one is bad. Unset URLs are found out when used."""
-    policy = environment.get("DESBUQUEI_POLICY")
-    urls = {name: environment[name] for name in _MEANING if environment.get(name)}
+def databases_in(environment: Mapping[str, str]) -> tuple[Database, ...]:
+    """The databases of the policy that `environment` names, the first one first; ConfigurationError if it is bad."""
+    return load_databases(_path(environment, "DESBUQUEI_POLICY"))
+
+
+def from_environment(environment: Mapping[str, str], database: str | None = None) -> Settings:
+    """The settings in `environment` of the database that the policy calls so, or of the first; ConfigurationError."""
+    databases = databases_in(environment)
+    return settings_of(named(databases, database), environment, databases)
+
+
+def settings_of(database: Database, environment: Mapping[str, str], databases: Sequence[Database] = ()) -> Settings:
+    """The settings in `environment` of one of `databases`, the policy's.
+
+    ConfigurationError if one is bad. Unset URLs are found out when used.
+    """
+    variables = {DATABASE_URL: database.url, RESTORE_URL: database.restore_url}
+    urls = {name: url for name in _MEANING if (url := environment.get(variables.get(name, name)))}
     home = Path(environment.get("DESBUQUEI_HOME") or ".desbuquei").absolute()
     # Backups of an embedded server are a trial: they lie beside it, not where production's are.
-    folder = home / "backups" if urls.get(DATABASE_URL) == EMBEDDED else Path("/backups")
+    folder = home / "backups" if environment.get(DATABASE_URL) == EMBEDDED else Path("/backups")
     given = environment.get("DESBUQUEI_BACKUP_DIR")
     return Settings(
-        policy=load_policy(Path(policy) if policy else None),
+        policy=database.policy,
         backup_dir=Path(given).absolute() if given else folder,
         home=home,
         urls=urls,
@@ -137,8 +181,11 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         prunes_s3=_prunes_s3(environment.get(PRUNE_S3)),
         signing_key=_path(environment, SIGNING_KEY),
         public_keys=_path(environment, PUBLIC_KEYS),
-        invariants=load_invariants(Path(asked)) if (asked := environment.get(INVARIANTS)) else NONE,
+        invariants=load_invariants(Path(asked)) if (asked := environment.get(database.invariants)) else NONE,
         report_clauses=_path(environment, REPORT_CLAUSES),
+        variables=variables,
+        below=database.below,
+        others=[url for each in databases if each != database and (url := environment.get(each.url))],
     )
 
 

@@ -96,6 +96,7 @@ class Site:
         """Hold the database's lock, and name the backup in whatever goes wrong meanwhile."""
         with (
             naming(backup_id),
+            in_words_of(self.settings),
             disk.lock(
                 self.settings.folder,
                 self.policy.database,
@@ -115,4 +116,14 @@ def naming(backup_id: str) -> Iterator[None]:
         yield
     except BackupError as error:
         error.backup_id = error.backup_id or backup_id
+        raise
+
+
+@contextmanager
+def in_words_of(settings: Settings) -> Iterator[None]:
+    """Every error names the settings and commands of the database that it happened to: ids are the same in each."""
+    try:
+        yield
+    except BackupError as error:
+        error.what, error.remedy = settings.told(error.what), settings.told(error.remedy)
         raise

@@ -46,15 +46,18 @@ def push_to_folder(path: Path, folder: Path, *, off_host: bool = False) -> bool:
     return True
 
 
-def push_to_s3(path: Path) -> bool:
-    """Store the file in S3, under its name; whether it was not there before. IntegrityError, StoreError."""
+def push_to_s3(path: Path, database: str | None = None) -> bool:
+    """Store the file in S3, under its name; whether it was not there before. IntegrityError, StoreError.
+
+    `database`: that of the policy in whose prefix it goes; the first one by default.
+    """
     _refuse_unknown(path)
     from desbuquei_backups.operations.settings import from_environment
     from desbuquei_backups.operations.site import Site
     from desbuquei_backups.operations.wal_bucket import folder_of
     from desbuquei_backups.operations.wal_storing import SUFFIXES, store_wal
 
-    site, identifier = Site(from_environment(os.environ)), system_identifier(path)
+    site, identifier = Site(from_environment(os.environ, database)), system_identifier(path)
     key = f"{folder_of(identifier)}{path.name}"
     there = next((suffix for suffix in SUFFIXES if site.bucket.head(f"{key}{suffix}") is not None), None)
     return store_wal(site, identifier, path, suffix=there).new

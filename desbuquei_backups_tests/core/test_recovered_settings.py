@@ -21,8 +21,8 @@ _BASE = Base("daily-2026-02-02-020000", 3, 0x28, 0x140, _AT, 1, 1)
 _KINDS = {f"recovery_target{kind}" for kind in ("", "_time", "_lsn", "_name", "_xid")}
 
 
-def aimed(target: Target) -> Plan:
-    return Plan(target, _BASE, None, 3, (), 0x140, True, timedelta(0))
+def aimed(target: Target, *, certain: bool = True) -> Plan:
+    return Plan(target, _BASE, None, 3, (), 0x140, certain, timedelta(0))
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ def aimed(target: Target) -> Plan:
     [
         (Target(at=_AT), ("recovery_target_time", "2026-02-02 12:00:00.000120+00"), "on"),
         (Target(position=0x16B374D848), ("recovery_target_lsn", "16/B374D848"), "off"),
-        (Target(name="antes"), ("recovery_target_name", "antes"), "on"),
+        (Target(name="hourly-2026-02-02-030000"), ("recovery_target_lsn", "0/140"), "off"),
         (Target(name=_BASE.backup_id), ("recovery_target_lsn", "0/140"), "off"),
         (Target(), None, "on"),
     ],
@@ -49,6 +49,12 @@ def test_one_target_is_set_last_and_all_others_are_unset(
     assert settings["recovery_target_inclusive"] == inclusive
     assert settings["recovery_target_timeline"] == "3"
     assert settings["recovery_target_action"] == "promote"
+
+
+def test_a_name_that_is_nowhere_written_down_is_looked_for_by_replaying() -> None:
+    settings = replay_settings(aimed(Target(name="antes"), certain=False), "cp")
+    assert (settings["recovery_target_name"], settings["recovery_target_lsn"]) == ("antes", "")
+    assert settings["recovery_target_inclusive"] == "on"
 
 
 def test_to_the_end_no_target_is_set() -> None:

@@ -64,13 +64,13 @@ def test_the_same_settings_are_served_whatever_the_password(settings: Settings) 
     ids=["database", "bucket", "demo", "folder"],
 )
 def test_other_settings_are_not_served(settings: Settings, other: dict[str, object]) -> None:
-    remote.write_down(settings.home, remote.Webserver("127.0.0.1", 9, remote.served_by(settings)))
+    remote.write_down(settings.home, remote.Webserver("127.0.0.1", 9, [remote.served_by(settings)]))
     assert remote.served_by(settings) != remote.served_by(replace(settings, **other))  # type: ignore[arg-type]
     assert remote.find(replace(settings, **other)) is None  # type: ignore[arg-type]
 
 
 def test_a_webserver_that_is_gone_is_not_waited_for(settings: Settings) -> None:
-    remote.write_down(settings.home, remote.Webserver("127.0.0.1", 9, remote.served_by(settings)))
+    remote.write_down(settings.home, remote.Webserver("127.0.0.1", 9, [remote.served_by(settings)]))
     assert remote.find(settings) is None
 
 

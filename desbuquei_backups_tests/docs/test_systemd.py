@@ -46,7 +46,7 @@ def test_what_a_unit_starts_takes_the_options_that_it_gives(path: Path) -> None:
 
 def test_there_is_one_for_each_program_and_none_listens_beyond_this_machine() -> None:
     assert [path.stem for path in _SERVICES] == [
-        f"desbuquei-{name}" for name in ("code", "daemon", "wal-stream", "webserver")
+        f"desbuquei-{name}" for name in ("code", "daemon", "wal-stream", "wal-stream@", "webserver")
     ]
     for path in _SERVICES:
         start = shlex.split(_unit(path)["Service"]["ExecStart"])
