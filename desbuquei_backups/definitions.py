@@ -9,6 +9,7 @@ import dagster as dg
 
 from desbuquei_backups.core.invariants import NONE, Invariant
 from desbuquei_backups.core.tiers import Policy
+from desbuquei_backups.defs.alerts import alert_sensors
 from desbuquei_backups.defs.assets import source, tier_assets
 from desbuquei_backups.defs.audit_report import DUE as REPORT_DUE
 from desbuquei_backups.defs.audit_report import audit_report
@@ -22,6 +23,7 @@ from desbuquei_backups.defs.retention import DUE as RETENTION_DUE
 from desbuquei_backups.defs.retention import retention
 from desbuquei_backups.defs.wal import DUE as WAL_DUE
 from desbuquei_backups.defs.wal import second_wal, wal, wal_checks
+from desbuquei_backups.defs.watch import watch_checks
 from desbuquei_backups.operations.protection import protected_since
 from desbuquei_backups.operations.settings import from_environment
 
@@ -78,11 +80,11 @@ def build(
         schedules.append(
             dg.ScheduleDefinition(job=job, cron_schedule=due, execution_timezone="UTC", default_status=status)
         )
-    looking = wal_checks(policy, second_place=second_place)
+    looking = [wal_checks(policy, second_place=second_place), watch_checks(policy)]
     watching = dg.define_asset_job(
-        job_name(policy.database, "wal"),
-        selection=dg.AssetSelection.checks(looking),
-        description="Whether any second can be recovered to: no gap in the WAL, and nothing late.",
+        job_name(policy.database, "watch"),
+        selection=dg.AssetSelection.checks(*looking),
+        description="Whether backups run or not: no gap in the WAL, the recovery point not late, room on the disk.",
     )
     jobs.append(watching)
     schedules.append(
@@ -108,9 +110,10 @@ def build(
             *([second_wal(policy.database)] if second_place else []),
             recovery_drill(policy),
         ],
-        asset_checks=[looking],
+        asset_checks=looking,
         jobs=jobs,
         schedules=schedules,
+        sensors=alert_sensors(policy, [job.name for job in jobs], running=scheduled),
         resources={"backups": Backups()},
         # A process for every step would cost seconds and bring nothing: PostgreSQL's programs do the work.
         executor=dg.in_process_executor,

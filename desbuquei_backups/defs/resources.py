@@ -1,5 +1,6 @@
 """How a run reaches the settings: read when it runs, never when the code location loads."""
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,7 +29,7 @@ def watched_by(progress: Progress) -> Iterator[None]:
 class StageLog:
     """Tells a run's log how far an operation is; see operations.progress.Progress."""
 
-    def __init__(self, log: dg.DagsterLogManager) -> None:
+    def __init__(self, log: logging.Logger) -> None:
         self._log = log
 
     def stage(self, name: str, total: int | None = None, *, unit: str = "bytes") -> None:
@@ -45,7 +46,7 @@ class Backups(dg.ConfigurableResource):
     """The environment's settings, with embedded servers running for those that ask for them by name."""
 
     @contextmanager
-    def site(self, log: dg.DagsterLogManager) -> Iterator[Site]:
+    def site(self, log: logging.Logger) -> Iterator[Site]:
         """The site of this run; embedded servers stop when their last user is gone."""
         with with_embedded_servers(from_environment(os.environ)) as settings:
             yield Site(settings, progress=StageLog(log))

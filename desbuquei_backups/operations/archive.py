@@ -10,6 +10,7 @@ from desbuquei_backups.core.tiers import StorageClass
 from desbuquei_backups.operations import records, said
 from desbuquei_backups.operations.evidence import try_to_send
 from desbuquei_backups.operations.leaving import leave_disk
+from desbuquei_backups.operations.pinging import ping
 from desbuquei_backups.operations.site import Site
 from desbuquei_backups.operations.storing import class_of, store
 from desbuquei_backups.operations.wal_drain import bring
@@ -48,6 +49,11 @@ class Archived:
     reused: bool
 
     @property
+    def whole(self) -> bool:
+        """Whether the store has all of it, as far as asking tells."""
+        return all(file.whole for file in self.files)
+
+    @property
     def dump_uri(self) -> str | None:
         return self._dump.uri if self._dump else None
 
@@ -76,7 +82,9 @@ def archive(site: Site, slot: Slot) -> Archived:
             _archive_named(site, Slot.of_id(found.manifest.same_as))
         archived = _archive(site, slot)
         leave_disk(site)
-        return archived
+    if not archived.reused and archived.whole and slot.tier in site.policy.scheduled:
+        ping(site)  # one that somebody asked for says nothing of those that fall due
+    return archived
 
 
 def _archive_named(site: Site, slot: Slot) -> None:
@@ -114,9 +122,8 @@ def _archive(site: Site, slot: Slot) -> Archived:
         there = stored(site, archived)
     said.archived(site, archived)
     result = Archived(archived, _described(site, archived, there), reused)
-    whole = all(file.whole for file in result.files)
     told = {"s3_uri": result.dump_uri, "storage_class": result.dump_class}
-    if not whole:
+    if not result.whole:
         told |= {"status": "failed", "error": "S3 does not hold what the manifest says", "failed_in": "archive"}
     elif not records.failed_in(site.settings.folder, slot.backup_id, "proof"):  # which asking S3 does not disprove
         told |= {"status": "success", "error": None, "failed_in": None}

@@ -18,6 +18,8 @@ SECOND_S3_URL = "DESBUQUEI_SECOND_S3_URL"
 PRUNE_S3 = "DESBUQUEI_PRUNE_S3"
 INVARIANTS = "DESBUQUEI_INVARIANTS"
 REPORT_CLAUSES = "DESBUQUEI_REPORT_CLAUSES"
+NOTIFY_URLS = "DESBUQUEI_NOTIFY_URLS"
+PING_URL = "DESBUQUEI_PING_URL"
 
 URLS = (DATABASE_URL, S3_URL, RESTORE_URL)
 _MEANING = {
@@ -43,7 +45,8 @@ class Settings:
     one of them, where copies are restored. `prunes_s3`: whether what is too old in S3 is deleted from here; if not,
     these credentials need not be able to. `invariants`: the user's own questions, by name.
     `signing_key`: the file with the key that signs the chain of evidence; `public_keys`: with those that may have.
-    `report_clauses`: a file in place of the packaged table of clauses.
+    `report_clauses`: a file in place of the packaged table of clauses. `notify_urls`: Apprise's, of who is told what is
+    wrong; `ping_urls`: what is asked for after each good backup, by the names of their settings.
     """
 
     policy: Policy
@@ -59,6 +62,8 @@ class Settings:
     signing_key: Path | None = None
     public_keys: Path | None = None
     report_clauses: Path | None = None
+    notify_urls: Sequence[str] = field(default=(), repr=False)
+    ping_urls: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def url(self, name: str) -> str:
         """The URL of that setting; ConfigurationError if it is unset."""
@@ -113,6 +118,11 @@ class Settings:
         )
 
     @property
+    def ping_url(self) -> str | None:
+        """What is asked for after each good backup of this database: DESBUQUEI_PING_URL_<DATABASE>, or for all."""
+        return self.ping_urls.get(f"{PING_URL}_{self.policy.database.upper()}") or self.ping_urls.get(PING_URL)
+
+    @property
     def folder(self) -> Path:
         """Where this database's files are."""
         return self.backup_dir
@@ -139,6 +149,8 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         public_keys=_path(environment, PUBLIC_KEYS),
         invariants=load_invariants(Path(asked)) if (asked := environment.get(INVARIANTS)) else NONE,
         report_clauses=_path(environment, REPORT_CLAUSES),
+        notify_urls=environment.get(NOTIFY_URLS, "").split(),
+        ping_urls={name: url.strip() for name, url in environment.items() if name.startswith(PING_URL)},
     )
 
 

@@ -24,7 +24,7 @@ def looked(instance: dg.DagsterInstance, defined: Callable[[], dg.Definitions]) 
     """A function that runs the job; its checks by name and asset."""
 
     def once() -> Looked:
-        job = defined().resolve_job_def("desbuquei_wal")
+        job = defined().resolve_job_def("desbuquei_watch")
         result = job.execute_in_process(instance=instance, raise_on_error=False, run_config=_QUIET)
         assert result.success
         return {(each.check_name, each.asset_key.path[-1]): each for each in result.get_asset_check_evaluations()}

@@ -1,0 +1,95 @@
+"""What each check said last, by tier, in `last-verdicts.json`: by it one that turned untrue is told of.
+
+The whole results lie beside the manifests; this is what can be looked at every minute.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+from desbuquei_backups.core.comparison import Verdict
+from desbuquei_backups.core.errors import BackupError
+from desbuquei_backups.operations import metadata_file
+from desbuquei_backups.operations.site import Site
+from desbuquei_backups.storage import disk
+
+FILE = "last-verdicts.json"
+_LOG = logging.getLogger(__name__)
+
+
+class Said(BaseModel):
+    """What one check said of one backup, or of what is no backup's (None). `of`: the asset, without the database."""
+
+    model_config = ConfigDict(frozen=True)
+    of: str
+    check: str
+    backup_id: str | None
+    verdict: Verdict
+    summary: str
+    at: AwareDatetime
+
+    @property
+    def untrue(self) -> bool:
+        return self.verdict is Verdict.DIFFERS
+
+
+_ALL = TypeAdapter(list[Said])
+
+
+def last_verdicts(folder: Path) -> list[Said]:
+    """The last one of each check of each tier, and before them those of older backups that were looked at again and
+    found untrue. None if it cannot be read: the next checks bring them again.
+    """
+    try:
+        return _ALL.validate_json((folder / FILE).read_bytes())
+    except FileNotFoundError:
+        return []
+    except (OSError, ValidationError) as error:
+        _LOG.warning("what the checks said last cannot be read: %s", type(error).__name__)
+        return []
+
+
+def remember(site: Site, of: str, backup_id: str | None, results: Sequence[Mapping[str, Any]]) -> None:
+    """Take note of check results, as they are kept; what keeps it from being written is only logged."""
+    folder, now = site.settings.folder, site.now()
+    try:
+        disk.prepare(folder)
+        with metadata_file.lock(folder, FILE):
+            known = last_verdicts(folder)
+            for result in results:
+                known = _with(known, _said(of, backup_id, result, now))
+            disk.write_file(folder / FILE, _ALL.dump_json(known, indent=1) + b"\n")
+    except BackupError as error:
+        _LOG.warning("what the checks said is not remembered: %s", error.what)
+
+
+def _said(of: str, backup_id: str | None, result: Mapping[str, Any], now: datetime) -> Said:
+    return Said(
+        of=of,
+        check=str(result.get("check")),
+        backup_id=backup_id,
+        verdict=Verdict(str(result.get("verdict"))),
+        summary=str(result.get("summary") or ""),
+        at=now,
+    )
+
+
+def _with(known: Sequence[Said], said: Said) -> list[Said]:
+    """The same backup's is replaced; a newer backup's takes the place of the newest one's. An older backup that is
+    looked at again stands beside it only if it is untrue. What could not be compared mends nothing that was untrue.
+    """
+    kept = [each for each in known if (each.of, each.check, each.backup_id) != (said.of, said.check, said.backup_id)]
+    same = [each for each in kept if (each.of, each.check) == (said.of, said.check)]
+    newest = max((each.backup_id or "" for each in same), default="")
+    if said.verdict is Verdict.UNCOMPARED and any(each.untrue and each.backup_id == newest for each in same):
+        return list(known)
+    if (said.backup_id or "") >= newest:
+        return [*(each for each in kept if each not in same or (each.backup_id or "") != newest), said]
+    if said.untrue:
+        at = kept.index(same[0])
+        return [*kept[:at], said, *kept[at:]]
+    return kept
