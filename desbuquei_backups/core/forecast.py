@@ -49,7 +49,7 @@ def _slope(points: Sequence[tuple[int, int]]) -> float:
     """By least squares."""
     middle, height = (sum(values) / len(points) for values in zip(*points, strict=True))
     spread = sum((x - middle) ** 2 for x, _ in points)
-    return sum((x - middle) * (y - height) for x, y in points) / spread
+    return float(sum((x - middle) * (y - height) for x, y in points) / spread)
 
 
 def said(found: Forecast | None, now: datetime) -> str:

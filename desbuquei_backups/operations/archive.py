@@ -1,7 +1,9 @@
 """Archive a sealed backup in S3: its files, and last its manifest, each compared with what the store says it has."""
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from desbuquei_backups.core.errors import IntegrityError, NotFound
 from desbuquei_backups.core.manifest import FileFacts, Manifest
@@ -96,7 +98,7 @@ def _archive_named(site: Site, slot: Slot) -> None:
 def _archive(site: Site, slot: Slot) -> Archived:
     archived = catalog.in_bucket(site.bucket, slot.tier, slot.backup_id)
     found = catalog.on_disk(site.settings.folder, slot.backup_id)
-    reused = archived is not None
+    reused, took = archived is not None, None
     if archived is None:
         if found is None or not found.sealed:
             raise NotFound(
@@ -107,7 +109,9 @@ def _archive(site: Site, slot: Slot) -> Archived:
             bring(site, found.manifest.point)
         site.progress.stage("archiving", found.manifest.size)
         try_to_send(site)  # so that the chain knows each manifest that is in the bucket
+        begun = time.monotonic()
         there = store(site, found.manifest)
+        took = round(time.monotonic() - begun, 3)
         archived = found.manifest
         if catalog.in_bucket(site.bucket, slot.tier, slot.backup_id) != archived:
             raise IntegrityError(
@@ -122,7 +126,9 @@ def _archive(site: Site, slot: Slot) -> Archived:
         there = stored(site, archived)
     said.archived(site, archived)
     result = Archived(archived, _described(site, archived, there), reused)
-    told = {"s3_uri": result.dump_uri, "storage_class": result.dump_class}
+    told: dict[str, Any] = {"s3_uri": result.dump_uri, "storage_class": result.dump_class}
+    if took is not None:
+        told["archive_seconds"] = took
     if not result.whole:
         told |= {"status": "failed", "error": "S3 does not hold what the manifest says", "failed_in": "archive"}
     elif not records.failed_in(site.settings.folder, slot.backup_id, "proof"):  # which asking S3 does not disprove

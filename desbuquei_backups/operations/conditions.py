@@ -12,7 +12,7 @@ from desbuquei_backups.core.alerting import Ledger, Look
 from desbuquei_backups.core.conditions import Condition, Severity
 from desbuquei_backups.core.errors import BackupError
 from desbuquei_backups.operations.conditions_checks import check_conditions
-from desbuquei_backups.operations.conditions_disk import disk_conditions
+from desbuquei_backups.operations.conditions_disk import FOLDER, disk_conditions
 from desbuquei_backups.operations.conditions_drill import drill_conditions
 from desbuquei_backups.operations.conditions_reach import BUCKET, DATABASE, impatient, reach_conditions
 from desbuquei_backups.operations.conditions_recovery import recovery_conditions
@@ -43,7 +43,7 @@ SOURCES: tuple[Source, ...] = (
     Source("disk", disk_conditions, settles=5 * _MINUTES),
     Source("checks", check_conditions),
     Source("reach", reach_conditions, every=2 * _MINUTES, settles=5 * _MINUTES),
-    Source("recovery", recovery_conditions, every=5 * _MINUTES, needs=frozenset({DATABASE})),
+    Source("recovery", recovery_conditions, every=5 * _MINUTES, needs=frozenset({DATABASE, FOLDER})),
     Source("drill", drill_conditions, every=60 * _MINUTES, needs=frozenset({BUCKET})),
     Source("second place", second_conditions, every=15 * _MINUTES, settles=20 * _MINUTES, needs=frozenset({BUCKET})),
 )
@@ -70,8 +70,9 @@ def looks(site: Site, ledger: Ledger, sources: Sequence[Source]) -> Iterator[Loo
         except Exception as error:  # noqa: BLE001 - a fault of one source must not silence the others
             _LOG.warning("the look at %s failed", source.name, exc_info=True)
             failed = f"{type(error).__name__}, see the log"
-        if source.name == "reach":
-            lasting = {each.name for each in found}
+        if failed is None:
+            lasting -= {name for name, each in ledger.episodes.items() if each.source == source.name}
+        lasting |= {each.name for each in found}
         yield Look(source.name, found, source.settles, whole=failed is None)
         # Who knows that a server does not answer need not be told of all that cannot be asked of it.
         blind = failed is not None and not lasting & {DATABASE, BUCKET}

@@ -10,6 +10,7 @@ from desbuquei_backups.operations.disk_use import DISK_THRESHOLD_PERCENT, disk_u
 from desbuquei_backups.operations.noticing import noticed
 from desbuquei_backups.operations.site import Site
 
+FOLDER = "backup_folder_unusable"
 _CRITICAL_PERCENT = 95
 
 
@@ -20,7 +21,7 @@ def disk_conditions(site: Site) -> Iterator[Condition]:
         yield noticed(
             site,
             Severity.CRITICAL,
-            "backup_folder_unusable",
+            FOLDER,
             f"the backup folder {folder} is not there, or may not be written to",
             str(folder),
             command="desbuquei doctor  # once its disk is mounted",

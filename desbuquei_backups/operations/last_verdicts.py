@@ -36,6 +36,10 @@ class Said(BaseModel):
     def untrue(self) -> bool:
         return self.verdict is Verdict.DIFFERS
 
+    @property
+    def known(self) -> bool:
+        return self.verdict is not Verdict.UNCOMPARED
+
 
 _ALL = TypeAdapter(list[Said])
 
