@@ -4,6 +4,7 @@ A tick looks at what lies on this disk, and every few minutes at servers: see op
 """
 
 from collections.abc import Collection, Sequence
+from datetime import datetime
 from typing import Any
 
 import dagster as dg
@@ -16,7 +17,8 @@ from desbuquei_backups.defs.resources import Backups
 from desbuquei_backups.defs.steps import PASSES, STOPPED
 
 _SECONDS = 60
-_RUNS = "runs"
+_RUNS, _FAILED = "runs", "run_failed/"
+_TIER_ASSET = 3  # database, tier, asset
 _FINISHED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE)
 # The operations' modules are imported where they are used: the code location loads without them.
 
@@ -41,8 +43,8 @@ def alert_sensors(policy: Policy, jobs: Collection[str], *, running: bool) -> li
         try:
             with backups.site(context.log) as site:
                 done = alert(site)
-                failing = [each for each in done.lasting if each.name.startswith("run_failed/")]
-                if failing and (lasting := _still(context.instance, failing)) != failing:
+                failing = [each for each in done.lasting if each.name.startswith(_FAILED)]
+                if failing and (lasting := _still(context.instance, failing, jobs)) != failing:
                     done = alert_of(site, Look(_RUNS, lasting))
         except Busy as error:
             return dg.SkipReason(error.what)
@@ -61,29 +63,35 @@ def alert_sensors(policy: Policy, jobs: Collection[str], *, running: bool) -> li
         from desbuquei_backups.operations.alerts import alert_of
 
         run = context.dagster_run
-        if not _is_ours(run, database, jobs):
+        job = _job(run, database)
+        if job not in jobs:
             return dg.SkipReason("of another database")
-        why = _for_good(context)
+        why = _for_good(context, comes_again=job == f"{database}_watch" or "dagster/partition" in run.tags)
         if why is None:
             return dg.SkipReason("it is tried again")
         with backups.site(context.log) as site:
+            found = _condition(run, database, job, why, site.now())
             known = read(site.settings.folder).lasting
-            others = [each for each in known if each.name.startswith("run_failed/") and each.name != _name(run)]
-            alert_of(site, Look(_RUNS, [*others, _condition(context, database, why, site.now())]))
+            others = [each for each in known if each.name.startswith(_FAILED) and each.name != found.name]
+            alert_of(site, Look(_RUNS, [*others, found]))
         return dg.SkipReason(f"told: {why}")
 
     return [alerts, failed_runs]
 
 
-def _is_ours(run: dg.DagsterRun, database: str, jobs: Collection[str]) -> bool:
-    """A backfill's runs are of no job that has a name: there the assets tell."""
-    if run.job_name in jobs:
-        return True
-    return any(key.path[0] == database for key in run.asset_selection or ())
+def _job(run: dg.DagsterRun, database: str) -> str:
+    """The job's name. A backfill's runs are of none that has one: there the assets tell whose they are."""
+    for key in sorted(run.asset_selection or (), key=str):
+        if len(key.path) == _TIER_ASSET and key.path[0] == database:
+            return f"{database}_{key.path[1]}"
+    return run.job_name
 
 
-def _for_good(context: dg.RunFailureSensorContext) -> str | None:
-    """What happened, if nothing tries it again by itself; None if something does, or a person stopped it."""
+def _for_good(context: dg.RunFailureSensorContext, *, comes_again: bool) -> str | None:
+    """What happened, if nothing tries it again by itself; None if something does, or a person stopped it.
+
+    `comes_again`: what may pass by itself need not be told, an unfinished slot is filled by a sensor of its own.
+    """
     run = context.dagster_run
     if run.tags.get("dagster/will_retry") == "true":
         return None
@@ -94,8 +102,7 @@ def _for_good(context: dg.RunFailureSensorContext) -> str | None:
     if permanent:
         return permanent[0]
     if failures:
-        # An unfinished slot is filled by a sensor of its own; nothing does that for what has none.
-        return None if run.tags.get("dagster/partition") else failures[0][0]
+        return None if comes_again else failures[0][0]
     return context.failure_event.message or "the run ended without a word"
 
 
@@ -110,32 +117,29 @@ def _told(event: dg.DagsterEvent) -> tuple[str, bool]:
     return str(what.value if what else user.description), bool(passes.value) if passes else False
 
 
-def _name(run: dg.DagsterRun) -> str:
-    return f"run_failed/{run.job_name}"
-
-
-def _condition(context: dg.RunFailureSensorContext, database: str, why: str, now: Any) -> Condition:
-    run = context.dagster_run
+def _condition(run: dg.DagsterRun, database: str, job: str, why: str, now: datetime) -> Condition:
     slot = run.tags.get("dagster/partition")
-    tier = run.job_name.removeprefix(f"{database}_")
-    again = f"desbuquei backup {tier} --slot {slot}" if slot else f"dagster job launch --job {run.job_name}"
+    tier = job.removeprefix(f"{database}_")
+    again = f"desbuquei backup {tier} --slot {slot}" if slot else f"dagster job launch --job {job}"
     return Condition(
-        name=_name(run),
+        name=f"{_FAILED}{job}",
         database=database,
         severity=Severity.CRITICAL,
-        what=f"the run of {run.job_name} failed: {why}",
-        subject=f"{slot or run.job_name}, run {run.run_id}",
+        what=f"the run of {job} failed: {why}",
+        subject=f"{slot or job}, run {run.run_id}",
         since=now,
         tried="it is not tried again by itself: a person, or a changed setting, must come first",
         command=f"{again}  # after what the run's log says is to be done",
     )
 
 
-def _still(instance: dg.DagsterInstance, failing: Sequence[Condition]) -> list[Condition]:
-    """Those whose job has not succeeded since."""
+def _still(instance: dg.DagsterInstance, failing: Sequence[Condition], jobs: Collection[str]) -> list[Condition]:
+    """Those whose job is still there, and has not succeeded since."""
 
-    def succeeded(job: str) -> bool:
+    def is_over(job: str) -> bool:
+        if job not in jobs:
+            return True
         runs = instance.get_runs(dg.RunsFilter(job_name=job, statuses=list(_FINISHED)), limit=1)
         return bool(runs) and runs[0].status is dg.DagsterRunStatus.SUCCESS
 
-    return [each for each in failing if not succeeded(each.name.removeprefix("run_failed/"))]
+    return [each for each in failing if not is_over(each.name.removeprefix(_FAILED))]

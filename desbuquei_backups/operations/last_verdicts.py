@@ -83,17 +83,21 @@ def _said(of: str, backup_id: str | None, result: Mapping[str, Any], now: dateti
 
 
 def _with(known: Sequence[Said], said: Said) -> list[Said]:
-    """The same backup's is replaced; a newer backup's takes the place of the newest one's. An older backup that is
-    looked at again stands beside it only if it is untrue. What could not be compared mends nothing that was untrue.
+    """Of each check the newest backup's verdict stands last, and a newer backup's takes its place.
+
+    Before it stand those of older backups that were looked at again, if untrue. What could not be compared mends none.
     """
-    kept = [each for each in known if (each.of, each.check, each.backup_id) != (said.of, said.check, said.backup_id)]
-    same = [each for each in kept if (each.of, each.check) == (said.of, said.check)]
-    newest = max((each.backup_id or "" for each in same), default="")
-    if said.verdict is Verdict.UNCOMPARED and any(each.untrue and each.backup_id == newest for each in same):
+    same = [each for each in known if (each.of, each.check) == (said.of, said.check)]
+    newest = same[-1] if same else said
+    untrue = {each.backup_id for each in same if each.untrue}
+    if said.verdict is Verdict.UNCOMPARED and untrue & {said.backup_id, newest.backup_id}:
         return list(known)
-    if (said.backup_id or "") >= newest:
-        return [*(each for each in kept if each not in same or (each.backup_id or "") != newest), said]
-    if said.untrue:
-        at = kept.index(same[0])
-        return [*kept[:at], said, *kept[at:]]
-    return kept
+    is_newest = (said.backup_id or "") >= (newest.backup_id or "")
+    replaced = [each for each in same if each.backup_id == said.backup_id or (is_newest and each is newest)]
+    kept = [each for each in known if each not in replaced]
+    if is_newest:
+        return [*kept, said]
+    if not said.untrue:
+        return kept
+    at = kept.index(newest)
+    return [*kept[:at], said, *kept[at:]]

@@ -5,8 +5,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from desbuquei_backups.core.manifest import Manifest
 from desbuquei_backups.core.metric_names import Sample
-from desbuquei_backups.operations import inventory
-from desbuquei_backups.operations.metadata_file import Line, find
+from desbuquei_backups.core.slots import slot_of
+from desbuquei_backups.operations.folder_names import names
+from desbuquei_backups.operations.metadata_file import Line, find, lines
 from desbuquei_backups.operations.site import Site
 from desbuquei_backups.operations.tier_status import TierStatus
 from desbuquei_backups.storage import catalog
@@ -16,9 +17,9 @@ def backup_samples(site: Site, tiers: Sequence[TierStatus]) -> Iterator[Sample]:
     """Sizes, durations and rates by tier and stage; counts by tier and place. DiskError."""
     yield from _counts(site)
     newest = {tier.tier: tier.last_good for tier in tiers if tier.last_good is not None}
-    lines = find(site.settings.folder, set(newest.values())).lines
+    known = find(site.settings.folder, set(newest.values())).lines
     for tier, backup_id in newest.items():
-        if (line := lines.get(backup_id)) is None:
+        if (line := known.get(backup_id)) is None:
             continue
         if isinstance(size := line.get("total_size"), int):
             yield Sample("desbuquei_backup_size_bytes", size, {"tier": tier})
@@ -31,9 +32,9 @@ def backup_samples(site: Site, tiers: Sequence[TierStatus]) -> Iterator[Sample]:
 
 
 def _counts(site: Site) -> Iterator[Sample]:
-    counted: Counter[tuple[str, str]] = Counter()
-    for held in inventory.local(site, read=0).held:
-        counted.update((held.slot.tier, place) for place in held.where)
+    folder = site.settings.folder
+    counted = Counter((str(line.get("backup_type")), "s3") for line in lines(folder) if line.get("s3_uri"))
+    counted.update((slot.tier, "disk") for name in names(folder).dumps if (slot := slot_of(name.partition(".")[0])))
     for tier in site.policy.tiers:
         for place in ("disk", "s3"):
             yield Sample("desbuquei_backups", counted[tier, place], {"tier": tier, "place": place})

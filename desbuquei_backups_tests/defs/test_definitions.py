@@ -236,7 +236,7 @@ def test_loading_imports_nothing_heavy_and_needs_no_setting() -> None:
     script = (
         "import sys, warnings; warnings.simplefilter('ignore');"
         "from desbuquei_backups.definitions import defs; defs();"
-        "heavy = {'pandas', 'great_expectations', 'boto3', 'dagster_aws', 'psycopg2'} & set(sys.modules);"
+        "heavy = {'pandas', 'great_expectations', 'boto3', 'dagster_aws', 'psycopg2', 'apprise'} & set(sys.modules);"
         "sys.exit(f'imported: {heavy}' if heavy else 0)"
     )
     done = subprocess.run(
