@@ -80,7 +80,7 @@ def build(
         schedules.append(
             dg.ScheduleDefinition(job=job, cron_schedule=due, execution_timezone="UTC", default_status=status)
         )
-    looking = [wal_checks(policy, second_place=second_place), watch_checks(policy)]
+    looking = [wal_checks(policy, second_place=second_place), *watch_checks(policy)]
     watching = dg.define_asset_job(
         job_name(policy.database, "watch"),
         selection=dg.AssetSelection.checks(*looking),

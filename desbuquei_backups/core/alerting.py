@@ -8,6 +8,7 @@ from enum import StrEnum
 from desbuquei_backups.core.conditions import Condition, Severity
 
 _LONGEST_OWED = timedelta(days=30)
+_EARLY = timedelta(seconds=10)  # a tick may come before its minute is over
 
 
 class Change(StrEnum):
@@ -71,7 +72,7 @@ class Ledger:
     def due(self, source: str, every: timedelta, now: datetime) -> bool:
         """Whether a source should look again; one that looked in the future did so by a clock that was wrong."""
         at = self.looked.get(source)
-        return at is None or not timedelta() <= now - at < every
+        return at is None or not timedelta() <= now - at < every - _EARLY
 
 
 def noted(ledger: Ledger, looks: Iterable[Look], now: datetime) -> Ledger:

@@ -4,6 +4,7 @@ A tick looks at what lies on this disk, and every few minutes at servers: see op
 """
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -66,15 +67,15 @@ def alert_sensors(policy: Policy, jobs: Collection[str], *, running: bool) -> li
         job = _job(run, database)
         if job not in jobs:
             return dg.SkipReason("of another database")
-        why = _for_good(context, comes_again=job == f"{database}_watch" or "dagster/partition" in run.tags)
-        if why is None:
+        failed = _for_good(context, comes_again=job == f"{database}_watch" or "dagster/partition" in run.tags)
+        if failed is None:
             return dg.SkipReason("it is tried again")
         with backups.site(context.log) as site:
-            found = _condition(run, database, job, why, site.now())
+            found = _condition(run, database, job, failed, site.now())
             known = read(site.settings.folder).lasting
             others = [each for each in known if each.name.startswith(_FAILED) and each.name != found.name]
             alert_of(site, Look(_RUNS, [*others, found]))
-        return dg.SkipReason(f"told: {why}")
+        return dg.SkipReason(f"told: {failed.what}")
 
     return [alerts, failed_runs]
 
@@ -87,37 +88,44 @@ def _job(run: dg.DagsterRun, database: str) -> str:
     return run.job_name
 
 
-def _for_good(context: dg.RunFailureSensorContext, *, comes_again: bool) -> str | None:
+@dataclass(frozen=True, slots=True)
+class _Failed:
+    """What happened in a step, what a person is to do, and whether it may pass by itself."""
+
+    what: str
+    remedy: str
+    passes: bool
+
+
+def _for_good(context: dg.RunFailureSensorContext, *, comes_again: bool) -> _Failed | None:
     """What happened, if nothing tries it again by itself; None if something does, or a person stopped it.
 
     `comes_again`: what may pass by itself need not be told, an unfinished slot is filled by a sensor of its own.
     """
-    run = context.dagster_run
-    if run.tags.get("dagster/will_retry") == "true":
+    if context.dagster_run.tags.get("dagster/will_retry") == "true":
         return None
-    failures = [_told(event) for event in context.get_step_failure_events()]
-    if any(what == STOPPED for what, _ in failures):
+    failures = [_failed(event) for event in context.get_step_failure_events()]
+    if any(each.what == STOPPED for each in failures):
         return None
-    permanent = [what for what, passes in failures if not passes]
-    if permanent:
+    if permanent := [each for each in failures if not each.passes]:
         return permanent[0]
     if failures:
-        return None if comes_again else failures[0][0]
-    return context.failure_event.message or "the run ended without a word"
+        return None if comes_again else failures[0]
+    return _Failed(context.failure_event.message or "the run ended without a word", "", passes=False)
 
 
-def _told(event: dg.DagsterEvent) -> tuple[str, bool]:
-    """What a step's failure says, in one line, and whether it may pass by itself."""
+def _failed(event: dg.DagsterEvent) -> _Failed:
+    """By the failure's own metadata; of an error that is none of ours, by its first line."""
     data: Any = event.event_specific_data
-    user = getattr(data, "user_failure_data", None)
-    if user is None:
-        return (data.error.message if data.error else event.message or "").strip().splitlines()[0], False
-    passes = user.metadata.get(PASSES)
-    what = user.metadata.get("what happened")
-    return str(what.value if what else user.description), bool(passes.value) if passes else False
+    user = data.user_failure_data
+    known = {name: value.value for name, value in user.metadata.items()} if user is not None else {}
+    if PASSES in known:
+        return _Failed(str(known["what happened"]), str(known["what to do"]), passes=bool(known[PASSES]))
+    said = user.description if user is not None else data.error.message if data.error else event.message
+    return _Failed((said or "an error without a word").strip().splitlines()[0], "", passes=False)
 
 
-def _condition(run: dg.DagsterRun, database: str, job: str, why: str, now: datetime) -> Condition:
+def _condition(run: dg.DagsterRun, database: str, job: str, failed: _Failed, now: datetime) -> Condition:
     slot = run.tags.get("dagster/partition")
     tier = job.removeprefix(f"{database}_")
     again = f"desbuquei backup {tier} --slot {slot}" if slot else f"dagster job launch --job {job}"
@@ -125,11 +133,11 @@ def _condition(run: dg.DagsterRun, database: str, job: str, why: str, now: datet
         name=f"{_FAILED}{job}",
         database=database,
         severity=Severity.CRITICAL,
-        what=f"the run of {job} failed: {why}",
+        what=f"the run of {job} failed: {failed.what}",
         subject=f"{slot or job}, run {run.run_id}",
         since=now,
         tried="it is not tried again by itself: a person, or a changed setting, must come first",
-        command=f"{again}  # after what the run's log says is to be done",
+        command=f"{again}  # first: {failed.remedy or 'see the log of the run'}",
     )
 
 

@@ -15,8 +15,7 @@ def remembered(
     judgement: Judgement,
     *,
     worst: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR,
-    asset: dg.AssetKey | None = None,
 ) -> dg.AssetCheckResult:
     """The check's result; `of`: the asset's name, without the database."""
     last_verdicts.remember(site, of, None, [shortened(judgement)])
-    return check_result(judgement, worst=worst, asset=asset)
+    return check_result(judgement, worst=worst)
