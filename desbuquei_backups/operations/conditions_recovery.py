@@ -87,6 +87,8 @@ def _slot(site: Site, state: WalState) -> Iterator[Condition]:
 
 
 def _gaps(site: Site, state: WalState) -> Iterator[Condition]:
+    if state.newest is None:  # the first run that brings it is yet to come, or is late, which the age tells
+        return
     of_slot = {each.subject for each in slot_safety(state.slot)}
     wrong = [each for each in continuity(state) if each.verdict is Verdict.DIFFERS and each.subject not in of_slot]
     if wrong:

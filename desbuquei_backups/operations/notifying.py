@@ -53,6 +53,14 @@ def sinks(settings: Settings) -> list[Sink]:
     return list(found.values())
 
 
+def understood(sink: Sink) -> bool:
+    """Whether Apprise can make anything of its URL; nothing is sent."""
+    with _silent():
+        import apprise
+
+        return apprise.Apprise.instantiate(sink.url) is not None
+
+
 def send(sink: Sink, title: str, body: str, mood: Mood) -> None:
     """Hand a message to one sink.
 

@@ -27,12 +27,20 @@ def ping(site: Site) -> bool:
     return why is None
 
 
-def _ask(url: str) -> str | None:
-    """Why it went wrong, without the URL; None if it did not."""
+def may_be_asked(url: str) -> bool:
+    """Whether it is an https URL, or one of this machine."""
     try:
         parts = urlsplit(url)
-        if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _HERE):
-            return "it is no https:// URL"
+    except ValueError:
+        return False
+    return parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _HERE)
+
+
+def _ask(url: str) -> str | None:
+    """Why it went wrong, without the URL; None if it did not."""
+    if not may_be_asked(url):
+        return "it is no https:// URL"
+    try:
         request = urllib.request.Request(url, headers={"User-Agent": "desbuquei"})  # noqa: S310 - looked at above
         with urllib.request.urlopen(request, timeout=_SECONDS) as answer:  # noqa: S310
             answer.read(1024)

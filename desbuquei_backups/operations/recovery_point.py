@@ -11,6 +11,7 @@ from desbuquei_backups.core.tiers import shortest_interval
 from desbuquei_backups.operations import inventory, metadata_file
 from desbuquei_backups.operations.egress import incremental_tiers, price, takes_wal
 from desbuquei_backups.operations.held import instant
+from desbuquei_backups.operations.protection import recorded_since
 from desbuquei_backups.operations.site import Site
 from desbuquei_backups.operations.wal_slot import Refused
 from desbuquei_backups.operations.wal_state import WalState, wal_state
@@ -71,10 +72,13 @@ def by_backups(site: Site, why: str) -> NewestPoint:
     objective, now = site.policy.recovery_point_objective, site.now()
     newest = max(_recorded(site), default=None) or max(_archived(site), default=None)
     if newest is None:
-        return NewestPoint(None, "", objective, objective, f"there is no backup in S3 yet; {why}")
-    age, backup_id = max(now - newest[0], timedelta()), newest[1]
+        since = recorded_since(site.settings)
+        if since is None:
+            return NewestPoint(None, "", objective, objective, f"there is no backup in S3 yet; {why}")
+        newest = since, f"no backup in S3 since {since:%Y-%m-%d %H:%M} UTC, when protection began"
+    age, of = max(now - newest[0], timedelta()), newest[1]
     # What may be expected takes reading a year of records: only who is late has to be excused.
-    return NewestPoint(age, backup_id, objective, _expected(site) if age > objective else objective, why)
+    return NewestPoint(age, of, objective, _expected(site) if age > objective else objective, why)
 
 
 def reached(site: Site) -> timedelta | None:

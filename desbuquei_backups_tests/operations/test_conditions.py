@@ -23,7 +23,7 @@ from desbuquei_backups.operations.site import Site
 from desbuquei_backups.operations.wal_state import WalState
 from desbuquei_backups_tests.fakes import free_port
 from desbuquei_backups_tests.operations.test_wal_state import forget, segments, state_of, with_base
-from desbuquei_backups_tests.operations.wal import drained, write
+from desbuquei_backups_tests.operations.wal import SLOT, drained, write
 
 HOUR = timedelta(hours=1)
 
@@ -43,6 +43,9 @@ def recorded(site: Site, *taken: datetime, tier: str = "hourly", **changed: obje
 
 
 def test_wal_that_comes_in_is_nothing_to_tell_and_a_segment_that_is_lost_is(wal_site, own_server, clock) -> None:
+    with own_server.connect() as connection:  # as the first base backup does, an hour before the first WAL comes
+        connection.execute(f"select pg_create_physical_replication_slot('{SLOT}', immediately_reserve => true)")
+    assert list(recovery_conditions(wal_site)) == []
     write(own_server, 4)
     drained(wal_site)
     have = segments(wal_site)
@@ -105,6 +108,14 @@ def test_where_the_server_gives_no_wal_the_newest_archived_backup_tells(site, cl
     point = newest_point(site)
     assert point.age == timedelta(minutes=minutes)
     assert point.finding().verdict.value == ("matches" if minutes <= 60 else "does not match")
+
+
+@pytest.mark.usefixtures("no_wal")
+def test_where_no_backup_ever_came_into_s3_that_is_told_too(site, clock) -> None:
+    protected_since(site.settings, clock.now)
+    assert list(recovery_conditions(site)) == []
+    clock.pass_by(hours=2)
+    assert names(list(recovery_conditions(site))) == ["recovery_point_stale"]
 
 
 @pytest.mark.usefixtures("no_wal")
