@@ -10,11 +10,12 @@ from desbuquei_backups.defs.rendering import check_result, skipped_check
 from desbuquei_backups.defs.rendering_drill import drill_metadata
 from desbuquei_backups.defs.resources import Backups
 from desbuquei_backups.defs.steps import Steps, failure, untrue
+from desbuquei_backups.operations.conditions_drill import DRILL_DUE
 from desbuquei_backups.operations.drill import drill, may_drill
 from desbuquei_backups.operations.recovered_copy import Wanted
 from desbuquei_backups.validation import checks
 
-DUE = "0 5 1 * *"  # after the night of the first, its retention included
+DUE = DRILL_DUE
 CHECK = checks.RECOVERY_TIME_WITHIN_OBJECTIVE
 
 
