@@ -71,7 +71,8 @@ def dagster_job() -> dict[str, Any]:
         _watch(f"desbuquei_backups.operations.{module}", name, seconds)
     import dagster as dg
 
-    from desbuquei_backups.definitions import defs, job_name
+    from desbuquei_backups.definitions import defs
+    from desbuquei_backups.defs.jobs import job_name
     from desbuquei_backups.operations.settings import from_environment
     from desbuquei_backups.operations.site import Site
 

@@ -16,6 +16,8 @@ _COMMANDS = {
     "backup": "Run a tier's job now: dump, manifest, archive, restored copy.",
     "list": "The backups there are.",
     "status": "Are we safe? The last good recovery point, its age, what is due next.",
+    "notify": "Look at what is wrong, and tell who is to be told.",
+    "metrics": "For Prometheus: ages, sizes, rates, checks, conditions.",
     "verify": "Recompute and compare checksums, test archives.",
     "prove": "Restore an archived backup, compare everything, drop it.",
     "catalog": "Make the records again from the bucket (catalog rebuild).",
@@ -30,7 +32,7 @@ _COMMANDS = {
     "recover": "Recover the cluster to any second, into a new data directory.",
     "drill": "Recover on a scratch server, look at everything, measure it.",
 }
-_CATALOG = {"list", "status", "verify", "prune", "catalog", "report"}
+_CATALOG = {"list", "status", "verify", "prune", "catalog", "report", "notify", "metrics"}
 
 
 class _Lazy(click.Group):

@@ -11,10 +11,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from desbuquei_backups.core.slots import Slot
 from desbuquei_backups.core.tiers import Policy
-from desbuquei_backups.definitions import defs, job_name
+from desbuquei_backups.definitions import defs
 from desbuquei_backups.defs import remote, unreported
 from desbuquei_backups.defs.execution import Outcome, outcome
 from desbuquei_backups.defs.instance import dagster_home
+from desbuquei_backups.defs.jobs import job_name
 from desbuquei_backups.defs.partitions import on_demand_name
 from desbuquei_backups.defs.resources import watched_by
 from desbuquei_backups.operations.asked import Asked

@@ -15,7 +15,6 @@ from desbuquei_backups.defs.steps import failure
 from desbuquei_backups.operations import said
 from desbuquei_backups.operations.site import Site
 
-DUE = "30 5 * * *"  # after the chain of evidence was walked
 FOLDER = "reports"  # in the backup folder
 
 

@@ -5,15 +5,14 @@ import dagster as dg
 from desbuquei_backups.core.errors import BackupError, NotFound
 from desbuquei_backups.core.tiers import Policy
 from desbuquei_backups.defs.assets import OWNERS
-from desbuquei_backups.defs.rendering import check_result, evidence_metadata
+from desbuquei_backups.defs.remembered import remembered
+from desbuquei_backups.defs.rendering import evidence_metadata
 from desbuquei_backups.defs.resources import Backups
 from desbuquei_backups.defs.steps import Steps, failure, untrue
 from desbuquei_backups.operations.anchoring import Anchored, anchor
 from desbuquei_backups.operations.daily_audit import audit_today
 from desbuquei_backups.operations.site import Site
 from desbuquei_backups.validation import checks
-
-DUE = "0 5 * * *"  # after retention, so that what it pruned is anchored the same day
 
 
 def evidence_anchor(policy: Policy, *, retry_delay: float) -> dg.AssetsDefinition:
@@ -47,7 +46,7 @@ def evidence_anchor(policy: Policy, *, retry_delay: float) -> dg.AssetsDefinitio
         try:
             with backups.site(context.log, database) as site:
                 audited = audit_today(site)
-                yield check_result(checks.evidence_is_unbroken(audited))
+                yield remembered(site, "evidence_anchor", checks.evidence_is_unbroken(audited))
                 judged = True
                 yield dg.MaterializeResult(metadata=evidence_metadata(audited, _anchored(site)))
         except BackupError as error:

@@ -14,7 +14,6 @@ from desbuquei_backups.operations.drill import drill, may_drill
 from desbuquei_backups.operations.recovered_copy import Wanted
 from desbuquei_backups.validation import checks
 
-DUE = "0 5 1 * *"  # after the night of the first, its retention included
 CHECK = checks.RECOVERY_TIME_WITHIN_OBJECTIVE
 
 

@@ -1,5 +1,6 @@
 """How a run reaches the settings: read when it runs, never when the code location loads."""
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,7 +30,7 @@ def watched_by(progress: Progress) -> Iterator[None]:
 class StageLog:
     """Tells a run's log how far an operation is; see operations.progress.Progress."""
 
-    def __init__(self, log: dg.DagsterLogManager) -> None:
+    def __init__(self, log: logging.Logger) -> None:
         self._log = log
 
     def stage(self, name: str, total: int | None = None, *, unit: str = "bytes") -> None:
@@ -51,7 +52,7 @@ class Backups(dg.ConfigurableResource):
             context.instance.add_run_tags(context.run_id, {TAG: this_process()})
 
     @contextmanager
-    def site(self, log: dg.DagsterLogManager, database: str) -> Iterator[Site]:
+    def site(self, log: logging.Logger, database: str) -> Iterator[Site]:
         """The site of this run, for the database that the policy calls so.
 
         Embedded servers stop when their last user is gone.

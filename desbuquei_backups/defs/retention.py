@@ -8,7 +8,8 @@ import dagster as dg
 from desbuquei_backups.core.errors import BackupError
 from desbuquei_backups.core.tiers import Policy
 from desbuquei_backups.defs.assets import OWNERS
-from desbuquei_backups.defs.rendering import check_result, retention_metadata
+from desbuquei_backups.defs.remembered import remembered
+from desbuquei_backups.defs.rendering import retention_metadata
 from desbuquei_backups.defs.resources import Backups
 from desbuquei_backups.defs.steps import Steps, failure, untrue
 from desbuquei_backups.operations.honoured import honoured
@@ -16,8 +17,6 @@ from desbuquei_backups.operations.prune import prune
 from desbuquei_backups.operations.site import Site
 from desbuquei_backups.operations.wal_pruning import wal_lines
 from desbuquei_backups.validation import checks
-
-DUE = "30 4 * * *"  # after the tiers of 02:00, and away from the hour
 
 
 def retention(policy: Policy, *, retry_delay: float) -> dg.AssetsDefinition:
@@ -69,5 +68,5 @@ def _pruned(site: Site) -> dg.MaterializeResult[Any]:
         wal += [f"second place: {line}" for line in wal_lines(site.second, dry_run=False)]
     return dg.MaterializeResult(
         metadata={**retention_metadata(done), "WAL": "; ".join(wal) or "none"},
-        check_results=[check_result(checks.retention_is_honoured(found))],
+        check_results=[remembered(site, "retention", checks.retention_is_honoured(found))],
     )

@@ -41,6 +41,7 @@ from desbuquei_backups.validation.judge import Judgement, import_meanwhile
 from desbuquei_backups.validation.shortened import of_error, shortened, whole
 
 STOPPED = "stopped by a person"
+PASSES = "passes by itself"
 # Logical dumps in place of increments are as much as the server allows, and so is how it is reached.
 _WORST = dict.fromkeys(
     (checks.RECOVERY_POINT_WITHIN_OBJECTIVE, checks.CONNECTION_IS_ENCRYPTED), dg.AssetCheckSeverity.WARN
@@ -268,5 +269,10 @@ def untrue(error: BackupError, *names: str) -> Iterator[dg.AssetCheckResult]:
 
 def failure(error: BackupError) -> dg.Failure:
     """The error as Dagster shows it; a permanent one is not retried."""
-    metadata = {"backup": error.backup_id or "", "what happened": error.what, "what to do": error.remedy}
+    metadata: dict[str, str | bool] = {
+        "backup": error.backup_id or "",
+        "what happened": error.what,
+        "what to do": error.remedy,
+        PASSES: not error.permanent,
+    }
     return dg.Failure(description=str(error), metadata=metadata, allow_retries=not error.permanent)

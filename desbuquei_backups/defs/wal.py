@@ -21,7 +21,6 @@ from desbuquei_backups.operations.wal_slot import Refused
 from desbuquei_backups.operations.wal_state import WalState, wal_state
 from desbuquei_backups.validation import checks
 
-DUE = "*/15 * * * *"
 CHECKS = (checks.WAL_IS_CONTINUOUS, checks.RECOVERY_POINT_WITHIN_OBJECTIVE)
 
 

@@ -25,7 +25,7 @@ def judged(state: WalState, objective: timedelta) -> list[Judged]:
     found, late = continuity(state), recovery_point(state, objective)
     return [
         (checks.wal_is_continuous(found), _severity(state, found)),
-        (checks.wal_within_objective(late), dg.AssetCheckSeverity.ERROR),
+        (checks.newest_within_objective(late), dg.AssetCheckSeverity.ERROR),
     ]
 
 
@@ -44,7 +44,7 @@ def judged_wal(site: Site, taken: Manifest) -> list[Judged]:
 def _unknown(why: str) -> list[Judged]:
     finding = Finding("WAL in S3", "known", None, Verdict.UNCOMPARED, why)
     worst = dg.AssetCheckSeverity.WARN
-    return [(checks.wal_is_continuous([finding]), worst), (checks.wal_within_objective(finding), worst)]
+    return [(checks.wal_is_continuous([finding]), worst), (checks.newest_within_objective(finding), worst)]
 
 
 def _severity(state: WalState, findings: Sequence[Finding]) -> dg.AssetCheckSeverity:

@@ -1,7 +1,9 @@
 """Archive a sealed backup in S3: its files, and last its manifest, each compared with what the store says it has."""
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from desbuquei_backups.core.errors import IntegrityError, NotFound
 from desbuquei_backups.core.manifest import FileFacts, Manifest
@@ -10,6 +12,7 @@ from desbuquei_backups.core.tiers import StorageClass
 from desbuquei_backups.operations import records, said
 from desbuquei_backups.operations.evidence import try_to_send
 from desbuquei_backups.operations.leaving import leave_disk
+from desbuquei_backups.operations.pinging import ping
 from desbuquei_backups.operations.site import Site
 from desbuquei_backups.operations.storing import class_of, store
 from desbuquei_backups.operations.wal_drain import bring
@@ -48,6 +51,11 @@ class Archived:
     reused: bool
 
     @property
+    def whole(self) -> bool:
+        """Whether the store has all of it, as far as asking tells."""
+        return all(file.whole for file in self.files)
+
+    @property
     def dump_uri(self) -> str | None:
         return self._dump.uri if self._dump else None
 
@@ -76,7 +84,9 @@ def archive(site: Site, slot: Slot) -> Archived:
             _archive_named(site, Slot.of_id(found.manifest.same_as))
         archived = _archive(site, slot)
         leave_disk(site)
-        return archived
+    if not archived.reused and archived.whole and slot.tier in site.policy.scheduled:
+        ping(site)  # one that somebody asked for says nothing of those that fall due
+    return archived
 
 
 def _archive_named(site: Site, slot: Slot) -> None:
@@ -88,7 +98,7 @@ def _archive_named(site: Site, slot: Slot) -> None:
 def _archive(site: Site, slot: Slot) -> Archived:
     archived = catalog.in_bucket(site.bucket, slot.tier, slot.backup_id)
     found = catalog.on_disk(site.settings.folder, slot.backup_id)
-    reused = archived is not None
+    reused, took = archived is not None, None
     if archived is None:
         if found is None or not found.sealed:
             raise NotFound(
@@ -99,7 +109,9 @@ def _archive(site: Site, slot: Slot) -> Archived:
             bring(site, found.manifest.point)
         site.progress.stage("archiving", found.manifest.size)
         try_to_send(site)  # so that the chain knows each manifest that is in the bucket
+        begun = time.monotonic()
         there = store(site, found.manifest)
+        took = round(time.monotonic() - begun, 3)
         archived = found.manifest
         if catalog.in_bucket(site.bucket, slot.tier, slot.backup_id) != archived:
             raise IntegrityError(
@@ -114,9 +126,10 @@ def _archive(site: Site, slot: Slot) -> Archived:
         there = stored(site, archived)
     said.archived(site, archived)
     result = Archived(archived, _described(site, archived, there), reused)
-    whole = all(file.whole for file in result.files)
-    told = {"s3_uri": result.dump_uri, "storage_class": result.dump_class}
-    if not whole:
+    told: dict[str, Any] = {"s3_uri": result.dump_uri, "storage_class": result.dump_class}
+    if took is not None:
+        told["archive_seconds"] = took
+    if not result.whole:
         told |= {"status": "failed", "error": "S3 does not hold what the manifest says", "failed_in": "archive"}
     elif not records.failed_in(site.settings.folder, slot.backup_id, "proof"):  # which asking S3 does not disprove
         told |= {"status": "success", "error": None, "failed_in": None}

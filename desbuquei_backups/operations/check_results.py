@@ -16,7 +16,7 @@ from typing import Any
 from desbuquei_backups.core.errors import BackupError
 from desbuquei_backups.core.evidence import sha256_of
 from desbuquei_backups.core.slots import Slot, slot_of
-from desbuquei_backups.operations import metadata_file
+from desbuquei_backups.operations import last_verdicts, metadata_file
 from desbuquei_backups.operations.site import Site
 from desbuquei_backups.storage import disk
 from desbuquei_backups.storage.catalog import key_of
@@ -53,6 +53,7 @@ def keep(site: Site, backup_id: str, step: str, results: Sequence[Mapping[str, A
     folder = site.settings.folder / _OWED
     disk.prepare(folder)
     disk.write_file(folder / name, data)
+    last_verdicts.remember(site, f"{backup_id.partition('-')[0]}/{step}", backup_id, results)
     return Kept(name, sha256_of(data))
 
 

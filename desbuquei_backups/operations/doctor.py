@@ -73,6 +73,7 @@ class Area:
 
 def examine(site: Site, *, read_only: bool) -> Iterator[Precondition]:
     """Look at everything, as it goes. What can be removed again is; with `read_only` nothing is written at all."""
+    from desbuquei_backups.operations.doctor_alerts import alerts
     from desbuquei_backups.operations.doctor_bucket import bucket
     from desbuquei_backups.operations.doctor_costs import costs
     from desbuquei_backups.operations.doctor_encryption import encryption
@@ -92,6 +93,7 @@ def examine(site: Site, *, read_only: bool) -> Iterator[Precondition]:
         yield from restore_server(site)
     yield from Area("encryption").guarded("identity", lambda: encryption(site))
     yield from Area("evidence").guarded("signing key", lambda: evidence(site))
+    yield from Area("alerts").guarded("sinks", lambda: alerts(site))
     yield from Area("costs").guarded("S3", lambda: costs(site))
 
 

@@ -33,6 +33,8 @@ S3_URL = "DESBUQUEI_S3_URL"
 SECOND_S3_URL = "DESBUQUEI_SECOND_S3_URL"
 PRUNE_S3 = "DESBUQUEI_PRUNE_S3"
 REPORT_CLAUSES = "DESBUQUEI_REPORT_CLAUSES"
+NOTIFY_URLS = "DESBUQUEI_NOTIFY_URLS"
+PING_URL = "DESBUQUEI_PING_URL"
 
 URLS = (DATABASE_URL, S3_URL, RESTORE_URL)
 _MEANING = {
@@ -58,9 +60,10 @@ class Settings:
     one of them, where copies are restored. `prunes_s3`: whether what is too old in S3 is deleted from here; if not,
     these credentials need not be able to. `invariants`: the user's own questions, by name.
     `signing_key`: the file with the key that signs the chain of evidence; `public_keys`: with those that may have.
-    `report_clauses`: a file in place of the packaged table of clauses. `urls` are by the names of the first database's
-    settings; `variables` has the names that a further one's have, and `below` the name of its folder and prefix.
-    `others`: the URLs of the policy's other databases, as far as they are set.
+    `report_clauses`: a file in place of the packaged table of clauses. `notify_urls`: Apprise's, of who is told what is
+    wrong; `ping_urls`: what is asked for after each good backup, by the names of their settings.
+    `urls` are by the names of the first database's settings; `variables` has the names that a further one's have, and
+    `below` the name of its folder and prefix. `others`: the URLs of the policy's other databases that are set.
     """
 
     policy: Policy
@@ -76,6 +79,8 @@ class Settings:
     signing_key: Path | None = None
     public_keys: Path | None = None
     report_clauses: Path | None = None
+    notify_urls: Sequence[str] = field(default=(), repr=False)
+    ping_urls: Mapping[str, str] = field(default_factory=dict, repr=False)
     variables: Mapping[str, str] = field(default_factory=dict)
     below: str = ""
     others: Sequence[str] = field(default=(), repr=False)
@@ -143,6 +148,11 @@ class Settings:
         )
 
     @property
+    def ping_url(self) -> str | None:
+        """What is asked for after each good backup of this database: DESBUQUEI_PING_URL_<DATABASE>, or for all."""
+        return self.ping_urls.get(f"{PING_URL}_{self.policy.database.upper()}") or self.ping_urls.get(PING_URL)
+
+    @property
     def folder(self) -> Path:
         """Where this database's files are."""
         return self.backup_dir / self.below
@@ -183,6 +193,8 @@ def settings_of(database: Database, environment: Mapping[str, str], databases: S
         public_keys=_path(environment, PUBLIC_KEYS),
         invariants=load_invariants(Path(asked)) if (asked := environment.get(database.invariants)) else NONE,
         report_clauses=_path(environment, REPORT_CLAUSES),
+        notify_urls=environment.get(NOTIFY_URLS, "").split(),
+        ping_urls={name: url.strip() for name, url in environment.items() if name.startswith(PING_URL)},
         variables=variables,
         below=database.below,
         others=[url for each in databases if each != database and (url := environment.get(each.url))],

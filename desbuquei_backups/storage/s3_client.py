@@ -42,7 +42,7 @@ def make_client(environment: Mapping[str, str], *, connections: int) -> "S3Clien
     config = Config(
         connect_timeout=10,
         read_timeout=_READ_TIMEOUT,
-        retries={"mode": "standard", "total_max_attempts": _attempts()},
+        retries={"mode": "standard", "total_max_attempts": _attempts(environment)},
         # Every part carries its own SHA-256; hashing it again for the signature would halve the rate.
         s3={"payload_signing_enabled": False},
         request_checksum_calculation="when_required",
@@ -68,8 +68,8 @@ def make_client(environment: Mapping[str, str], *, connections: int) -> "S3Clien
             raise malformed_endpoint() from None
 
 
-def _attempts() -> int:
-    given = os.environ.get(_ATTEMPTS, "6")
+def _attempts(environment: Mapping[str, str]) -> int:
+    given = environment.get(_ATTEMPTS) or os.environ.get(_ATTEMPTS, "6")
     if given.isascii() and given.isdecimal() and int(given) > 0:
         return int(given)
     raise ConfigurationError(

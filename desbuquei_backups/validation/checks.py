@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from desbuquei_backups.core.answers import Answer
 from desbuquei_backups.core.comparison import Finding, Verdict, compare
+from desbuquei_backups.core.forecast import Forecast, said
 from desbuquei_backups.core.manifest import FileFacts, Manifest
 from desbuquei_backups.core.periods import in_words
 from desbuquei_backups.core.tiers import Policy
@@ -13,6 +14,7 @@ from desbuquei_backups.core.transport import Transport
 from desbuquei_backups.operations.archive import Archived
 from desbuquei_backups.operations.base_backup import BaseTaken
 from desbuquei_backups.operations.chain_audit import Audited
+from desbuquei_backups.operations.disk_use import DISK_THRESHOLD_PERCENT, DiskUse
 from desbuquei_backups.operations.drill_record import DrillRecord
 from desbuquei_backups.operations.egress import Price
 from desbuquei_backups.operations.equal_copy import Proof
@@ -35,6 +37,7 @@ WAL_IS_CONTINUOUS = "wal_is_continuous"
 RECOVERY_TIME_WITHIN_OBJECTIVE = "recovery_time_within_objective"
 RETENTION_IS_HONOURED = "retention_is_honoured"
 EVIDENCE_IS_UNBROKEN = "evidence_is_unbroken"
+DISK_USAGE_BELOW_THRESHOLD = "disk_usage_below_threshold"
 
 DESCRIPTIONS = {
     DUMP_IS_COMPLETE: "The dump ends with pg_dump's footer and its bytes hold every row that the snapshot had.",
@@ -49,6 +52,9 @@ DESCRIPTIONS = {
     INDEXES_ARE_VALID: "Every index of the restored copy is valid, and pg_amcheck finds its tables and indexes sound.",
     RETENTION_IS_HONOURED: "What the policy keeps is there, and what it does not is gone.",
     EVIDENCE_IS_UNBROKEN: "Every link of the chain of evidence is what the next one says it was, and none is missing.",
+    DISK_USAGE_BELOW_THRESHOLD: (
+        f"The disk of the backup folder is less than {DISK_THRESHOLD_PERCENT} % full; when it fills is foreseen."
+    ),
     WAL_IS_CONTINUOUS: "No WAL is missing from the first base backup of the window to where the server is.",
     RECOVERY_TIME_WITHIN_OBJECTIVE: (
         "A sound copy of the cluster, recovered from S3, accepts connections within the recovery time objective; one "
@@ -257,10 +263,22 @@ def wal_is_continuous(findings: Sequence[Finding]) -> Judgement:
     return judge(WAL_IS_CONTINUOUS, findings)
 
 
-def wal_within_objective(finding: Finding) -> Judgement:
-    """What the server has and S3 has not is no older than the recovery point objective."""
+def newest_within_objective(finding: Finding) -> Judgement:
+    """What S3 has not yet of what the source has is no older than the recovery point objective."""
     judgement = judge(RECOVERY_POINT_WITHIN_OBJECTIVE, [finding])
     return replace(judgement, summary=f"{finding.restored or 'not known'}, promised: {finding.source}; {finding.why}")
+
+
+def disk_usage_below_threshold(use: DiskUse | None, seen: Forecast | None, now: datetime) -> Judgement:
+    """The disk of the backup folder has room; `seen`: when it fills, as far as that is known."""
+    subject, promised = "the disk of the backup folder", f"less than {DISK_THRESHOLD_PERCENT} % used"
+    if use is None:
+        finding = Finding(subject, promised, None, Verdict.UNCOMPARED, "how full it is cannot be told")
+    else:
+        why = f"{use.percent} % used, {use.free / 1e9:,.1f} GB free; {said(seen, now)}"
+        verdict = Verdict.DIFFERS if use.full else Verdict.MATCHES
+        finding = Finding(subject, promised, f"{use.percent} % used" if use.full else promised, verdict, why)
+    return replace(judge(DISK_USAGE_BELOW_THRESHOLD, [finding]), summary=finding.why)
 
 
 def recovery_time_within_objective(policy: Policy, drill: DrillRecord) -> Judgement:

@@ -28,7 +28,7 @@ from desbuquei_backups_tests.keys import new_key
 from desbuquei_backups_tests.policies import due_together, with_crons, written
 
 Run = Callable[..., CompletedProcess[str]]
-_HEAVY = "dagster", "pandas", "great_expectations"
+_HEAVY = "dagster", "pandas", "great_expectations", "apprise", "prometheus_client"
 
 
 @pytest.fixture
@@ -380,7 +380,8 @@ def test_a_bad_policy_is_a_finding_of_doctor(run, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["doctor", "list", "status", "verify", "restore", "prune", "hold", "release", "thaw", "audit"]
+    "name",
+    ["doctor", "list", "status", "verify", "restore", "prune", "hold", "release", "thaw", "audit", "notify", "metrics"],
 )
 def test_a_command_starts_without_what_it_does_not_use(name):
     program = (

@@ -236,7 +236,7 @@ def test_loading_imports_nothing_heavy_and_needs_no_setting() -> None:
     script = (
         "import sys, warnings; warnings.simplefilter('ignore');"
         "from desbuquei_backups.definitions import defs; defs();"
-        "heavy = {'pandas', 'great_expectations', 'boto3', 'dagster_aws', 'psycopg2'} & set(sys.modules);"
+        "heavy = {'pandas', 'great_expectations', 'boto3', 'dagster_aws', 'psycopg2', 'apprise'} & set(sys.modules);"
         "sys.exit(f'imported: {heavy}' if heavy else 0)"
     )
     done = subprocess.run(
@@ -266,3 +266,8 @@ def test_once_a_month_a_recovery_is_drilled_from_what_the_daily_archived() -> No
     assert (schedule.cron_schedule, schedule.execution_timezone) == ("0 5 1 * *", "UTC")
     graph = _definitions().resolve_asset_graph()
     assert graph.get(_key("recovery_drill")).parent_keys == {_key(tier, "s3_archive") for tier in ("daily", "manual")}
+
+
+def test_every_job_can_be_made_also_with_the_checks_that_other_jobs_look_at() -> None:
+    names = {job.name for job in build(_POLICY, _SINCE, second_place=True).get_repository_def().get_all_jobs()}
+    assert {f"desbuquei_{name}" for name in (*_POLICY.tiers, "retention", "watch")} <= names

@@ -28,7 +28,7 @@ from desbuquei_backups_tests.operations.vault import PLAIN, manifest_of, proven,
 from desbuquei_backups_tests.urls import with_port
 
 FIRST, SECOND, THIRD = (f"daily-2026-01-{day}-020000" for day in ("30", "31", "29"))
-COST = ("egress_bytes", "dump_bytes")
+COST = ("egress_bytes", "dump_bytes", "archive_seconds")
 
 
 @pytest.fixture

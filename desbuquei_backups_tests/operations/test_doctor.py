@@ -1,7 +1,7 @@
 """What doctor does not find, the first backup, or the first restore, finds at two in the morning."""
 
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import psycopg
 import pytest
@@ -135,3 +135,17 @@ def test_no_secret_is_ever_shown(make_site, source_url, reader, endpoints):
     found = [*examined(make_site(with_credentials(source_url, *reader))).values(), *examined(make_site(wrong)).values()]
     text = " ".join(str(asdict(each)) for each in found)
     assert [secret for secret in (password, *endpoints.secrets) if secret in text] == []
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of what Apprise's own plugins import
+def test_whether_somebody_is_told_of_what_is_wrong(site):
+    assert examined(site)["alerts", "sinks"].outcome is Outcome.WARNING
+    urls = ("json://127.0.0.1/", "nonsense://s3cret")
+    told = replace(site.settings, notify_urls=urls, ping_urls={"DESBUQUEI_PING_URL": "http://example.com/s3cret"})
+    found = {name: each for (area, name), each in examined(replace(site, settings=told)).items() if area == "alerts"}
+    assert {name: each.outcome for name, each in found.items()} == {
+        "sink 1: json": Outcome.OK,
+        "sink 2: nonsense": Outcome.FAILURE,
+        "dead-man's switch": Outcome.FAILURE,
+    }
+    assert "s3cret" not in str(found)

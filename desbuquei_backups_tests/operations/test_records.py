@@ -58,6 +58,7 @@ def test_the_line_of_a_backup_has_every_field_of_the_contract(site, shop, slot, 
         "s3_uri": bucket.uri("daily/daily-2026-02-02-020000.sql.gz"),
         "storage_class": "STANDARD",
         "recovery_tested": True,
+        "archive_seconds": line["archive_seconds"],
         "restore_seconds": line["restore_seconds"],
         "restored_at": "2026-02-02T02:10:00Z",
         "duration_seconds": 0,
@@ -70,6 +71,7 @@ def test_the_line_of_a_backup_has_every_field_of_the_contract(site, shop, slot, 
         "failed_in": None,
     }
     assert line["duration_seconds"] > 0
+    assert line["archive_seconds"] > 0
     assert line["restore_seconds"] > 0
     assert line["egress_bytes"] == line["dump_bytes"] >= manifest.dump.plain_size
 
