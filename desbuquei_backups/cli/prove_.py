@@ -95,18 +95,9 @@ def _print(done: "Proof") -> None:
     out = console()
     colour = {Verdict.MATCHES: "green", Verdict.DIFFERS: "red"}.get(done.verdict, "yellow")
     out.print(f"[bold]{done.manifest.backup_id}[/]: [{colour}]{done.verdict}[/]")
-    for what, findings in (
-        ("row counts", done.row_counts),
-        ("contents", done.contents),
-        ("schema", done.schema),
-        ("soundness", done.soundness),
-    ):
+    for what, findings in done.questions.items():
         out.print(f"  {what:<11} {tally(findings)}")
-    rest = [
-        each
-        for each in (*done.row_counts, *done.contents, *done.schema, *done.soundness)
-        if each.verdict is not Verdict.MATCHES
-    ]
+    rest = [each for each in done.findings if each.verdict is not Verdict.MATCHES]
     for each in rest[:_SHOWN]:
         out.print(f"  {escape(each.subject)}: {escape(each.why or each.verdict)}")
     if len(rest) > _SHOWN:
@@ -122,12 +113,6 @@ def _print(done: "Proof") -> None:
 
 
 def _document(done: "Proof") -> dict[str, Any]:
-    findings = {
-        "row_counts": done.row_counts,
-        "contents": done.contents,
-        "schema": done.schema,
-        "soundness": done.soundness,
-    }
     return {
         "backup_id": done.manifest.backup_id,
         "verdict": done.verdict.value,
@@ -135,7 +120,7 @@ def _document(done: "Proof") -> dict[str, Any]:
         "server_version": done.server_version,
         "stage_seconds": dict(done.seconds),
         "kept": done.kept,
-        **{name: [_finding(each) for each in found] for name, found in findings.items()},
+        **{name.replace(" ", "_"): [_finding(each) for each in found] for name, found in done.questions.items()},
         "invariants": [
             {"name": each.name, "wanted": each.wanted, "findings": [_finding(found) for found in each.findings]}
             for each in done.invariants
