@@ -1,6 +1,6 @@
 """How many objects of each kind a restored copy has, and which versions of extensions, against the backup's manifest.
 
-Definitions are compared with the dump's own, where what never got into the dump is missing on both sides: here it shows.
+Definitions are compared with the dump's own: what never got into the dump is missing on both sides. Here it shows.
 """
 
 from collections.abc import Iterable, Sequence

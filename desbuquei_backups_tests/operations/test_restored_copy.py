@@ -31,6 +31,15 @@ from desbuquei_backups_tests.urls import with_options
 PG_CLASS = 1259
 
 
+_KINDS = frozenset(
+    "table,view,materialized view,foreign table,sequence,index,primary key,foreign key,unique constraint,"
+    "exclusion constraint,check constraint,trigger,rule,policy,function,procedure,aggregate,type,domain,statistics,"
+    "collation,conversion,operator,operator class,operator family,text search configuration,cast,access method,"
+    "foreign-data wrapper,server,user mapping,event trigger,publication,table of a publication,default privileges,"
+    "schema,extension,column,not null,default,partition,row-level security,grantee,owned by desbuquei_app".split(",")
+)
+
+
 def archived(site, slot) -> Manifest:
     take_dump(site, slot)
     seal(site, slot)
@@ -79,6 +88,7 @@ def test_the_sample_is_proved_whole(sample_site, slot) -> None:
     assert len(proof.contents) == len(proof.tables) == len(manifest.tables)
     assert len(proof.objects) > len(manifest.sequences) + 80, tally(proof.objects)
     assert len(proof.schema) > 100, tally(proof.schema)
+    assert {each.kind for each in manifest.objects} >= _KINDS
     assert line_of(sample_site, slot)["recovery_tested"] is True
 
 
@@ -339,7 +349,7 @@ def test_a_database_of_somebody_else_on_the_restore_server_is_left_alone(site, s
         scratch.execute("drop database desbuquei_copy_of_mine")
 
 
-ODD = 'd\'água "x"; drop table t; -- $$ %s \\ ação 🗄'
+ODD = 'd\'água "x"; drop table t; -- $$ %s \\ <b>ação 🗄'
 
 
 @pytest.mark.parametrize("database_name", [ODD], ids=["odd"])
