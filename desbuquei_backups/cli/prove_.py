@@ -10,6 +10,8 @@ from desbuquei_backups.cli.site import identity_option, open_site
 from desbuquei_backups.core.comparison import Finding, Verdict, overall, tally
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from desbuquei_backups.core.answers import Rows
     from desbuquei_backups.core.invariants import Invariant
     from desbuquei_backups.operations.equal_copy import Proof
@@ -19,7 +21,7 @@ _SHOWN = 20
 
 @click.command()
 @click.argument("backup_id", metavar="[ID]", required=False)
-@click.option("--keep", is_flag=True, help="Keep the database of the restored copy, and say its name.")
+@click.option("--keep", is_flag=True, help="Keep the database of the restored copy, and say its URL.")
 @click.option("--due", is_flag=True, help="Restore the oldest copy of each longer tier that was not for a year.")
 @identity_option
 @json_option
@@ -109,7 +111,12 @@ def _print(done: "Proof") -> None:
             if each.verdict is not Verdict.MATCHES:
                 out.print(f"  {answer.name}: {escape(answer.wanted)}: {escape(each.why)}")
     if done.kept is not None:
-        out.print(f'kept on the restore server; when it is done with:\n  DROP DATABASE "{done.kept}";', soft_wrap=True)
+        print_kept(out, done.kept_at or "", done.kept)
+
+
+def print_kept(out: "Console", url: str, name: str) -> None:
+    """Where the restored copy is, and how it goes away."""
+    out.print(f'kept at {url}\nwhen it is done with:\n  DROP DATABASE "{name}";', soft_wrap=True, markup=False)
 
 
 def _document(done: "Proof") -> dict[str, Any]:
@@ -120,6 +127,7 @@ def _document(done: "Proof") -> dict[str, Any]:
         "server_version": done.server_version,
         "stage_seconds": dict(done.seconds),
         "kept": done.kept,
+        "kept_at": done.kept_at,
         **{name.replace(" ", "_"): [_finding(each) for each in found] for name, found in done.questions.items()},
         "invariants": [
             {"name": each.name, "wanted": each.wanted, "findings": [_finding(found) for found in each.findings]}

@@ -76,8 +76,10 @@ def tables_there(manifest: Manifest, row_counts: Sequence[Finding]) -> list[Find
 
 def told_apart(content: Sequence[Finding]) -> tuple[list[Finding], list[Finding]]:
     """The fingerprints of tables; and what is of sequences and large objects."""
-    others = [each for each in content if each.subject.startswith(_SEQUENCE) or each.subject == _LARGE_OBJECTS]
-    return [each for each in content if each not in others], others
+    apart: tuple[list[Finding], list[Finding]] = ([], [])
+    for each in content:
+        apart[each.subject.startswith(_SEQUENCE) or each.subject == _LARGE_OBJECTS].append(each)
+    return apart
 
 
 def left_around(manifest: Manifest, around: Around) -> dict[str, str]:

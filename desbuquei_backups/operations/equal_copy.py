@@ -27,9 +27,9 @@ class Proof:
     """What a restored copy showed, subject by subject, and the seconds that each stage took.
 
     `restored` is the id of the backup that was restored, from `place`: another one, where its bytes are the same.
-    `invariants`: what was found of the user's own, which say nothing of the copy, but of the data in it. `kept`:
-    the name of the database, if it was not dropped. `objects`: sequences, large objects, extensions, owners, grants,
-    and how many there are of each kind.
+    `invariants`: what was found of the user's own, which say nothing of the copy, but of the data in it. `kept`: the
+    name of the database, if it was not dropped, `kept_at` its URL without a password. `objects`: sequences, large
+    objects, extensions, owners, grants, and how many there are of each kind.
     """
 
     manifest: Manifest
@@ -44,21 +44,21 @@ class Proof:
     invariants: Sequence[Answer] = ()
     soundness: Sequence[Finding] = ()
     kept: str | None = None
+    kept_at: str | None = None
     tables: Sequence[Finding] = ()
     objects: Sequence[Finding] = ()
 
     @property
     def questions(self) -> dict[str, Sequence[Finding]]:
         """What was asked of the copy, and what was found: each is a check of its own."""
-        pages = [each for each in self.soundness if each.subject.startswith(AMCHECK)]
         return {
             "tables": self.tables,
             "row counts": self.row_counts,
             "contents": self.contents,
             "schema": self.schema,
             "objects": self.objects,
-            "indexes": [each for each in self.soundness if each not in pages],
-            "pages": pages,
+            "indexes": [each for each in self.soundness if not each.subject.startswith(AMCHECK)],
+            "pages": [each for each in self.soundness if each.subject.startswith(AMCHECK)],
         }
 
     @property

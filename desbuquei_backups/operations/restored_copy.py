@@ -154,6 +154,7 @@ class _Proving:
             invariants,
             soundness,
             scratch.kept,
+            pg.without_password(scratch.url_parameters, scratch.kept) if scratch.kept else None,
             tables_there(self.manifest, row_counts),
             others,
         )
