@@ -1,4 +1,4 @@
-"""`python -m bench` measures; `catalog`, `audit`, `promotion`, `proof`, `vault`, `recovery` a part; `table` prints.
+"""`python -m bench` measures everything; `catalog`, `audit`, `proof` and so on a part; `table` prints the last.
 
 Of `recovery`, `--scale 4 --rounds 1 --wal-mb 200 --seconds 3` is a trial that takes a minute; what is given as it
 stands takes about 15 minutes and 20 GB of disk. It needs servers of its own: it runs on this machine alone.
