@@ -1,4 +1,4 @@
-"""`python -m bench` measures; `catalog`, `audit`, `promotion`, `vault`, `recovery` a part; `table` prints the last.
+"""`python -m bench` measures everything; `catalog`, `audit`, `proof` and so on a part; `table` prints the last.
 
 Of `recovery`, `--scale 4 --rounds 1 --wal-mb 200 --seconds 3` is a trial that takes a minute; what is given as it
 stands takes about 15 minutes and 20 GB of disk. It needs servers of its own: it runs on this machine alone.
@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from bench import audit_year, catalog, goals, pgbackrest, procedures, promotion, recovery, report, vault
+from bench import audit_year, catalog, goals, pgbackrest, procedures, promotion, proof, recovery, report, vault
 from bench.databases import Size, made
 from bench.place import ROOT, Place, opened
 from bench.procedures import Measured
@@ -51,12 +51,14 @@ def main(context: click.Context, pairs: int, scale: int, home: Path, name: str, 
         audited = _audited()
         click.echo("Promoting")
         promoted = promotion.measured(place, databases["large"])
+        click.echo("Proving")
+        proven = proof.measured(place, databases["large"])
         click.echo("Sending and reading a large file")
         sent = vault.measured(place)
         click.echo("Taking base backups, draining WAL and recovering")
         back = {**recovery.measured(place, size), "pgbackrest": pgbackrest.measured(place, size)}
     sizes = {"large": str(size), "small": str(_SMALL)}
-    found = report.results(measured, sizes, server, looked, promoted, sent, back, audited)
+    found = report.results(measured, sizes, server, looked, promoted, sent, back, audited, proven)
     _RESULTS.write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     click.echo("\n" + report.table(found))
 
@@ -97,6 +99,18 @@ def only_promotion(home_and_name: tuple[Path, str], scale: int) -> None:
         promoted = promotion.measured(place, made(place, "promoted", Size(scale, scale * 25_000)))
     click.echo(json.dumps(promoted, indent=2))
     click.echo("\n" + "\n".join(goals.goals_table(goals.promotion_goals(promoted))))
+
+
+@main.command(name="proof")
+@click.option("--scale", default=_LARGE.scale, show_default=True, help="pgbench's scale; 25,000 orders for each.")
+@click.option("--rounds", default=3, show_default=True, type=click.IntRange(1), help="How often it is measured.")
+@click.pass_obj
+def only_proof(home_and_name: tuple[Path, str], scale: int, rounds: int) -> None:
+    """Measure only what a restored copy's proof costs; prints it, and writes nothing down."""
+    with opened(*home_and_name) as place:
+        proven = proof.measured(place, made(place, "proven", Size(scale, scale * 25_000)), rounds=rounds)
+    click.echo(json.dumps(proven, indent=2))
+    click.echo("\n" + "\n".join(goals.goals_table(goals.proof_goals(proven))))
 
 
 @main.command(name="vault")

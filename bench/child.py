@@ -38,6 +38,27 @@ def operations(*, measured: bool) -> dict[str, Any]:
     return {"stages": seconds, "inside_dump": inside, "bytes": {"plain": dump.plain_size, "gzip": dump.size}}
 
 
+def proof() -> dict[str, Any]:
+    """Dump, seal, archive and prove; the stages are those of the proof."""
+    from desbuquei_backups.core.comparison import Verdict
+    from desbuquei_backups.embedded.settings import with_embedded_servers
+    from desbuquei_backups.operations.archive import archive
+    from desbuquei_backups.operations.dump import take_dump
+    from desbuquei_backups.operations.restored_copy import prove
+    from desbuquei_backups.operations.seal import seal
+    from desbuquei_backups.operations.settings import from_environment
+    from desbuquei_backups.operations.site import Site
+
+    with with_embedded_servers(from_environment(os.environ)) as settings:
+        site = Site(settings)
+        slot = site.open_slot("daily")
+        for step in (take_dump, seal, archive):
+            step(site, slot)
+        shown = prove(site, slot)
+    assert shown.verdict is Verdict.MATCHES, f"the copy {shown.verdict}"
+    return {"stages": dict(shown.seconds), "rows": shown.manifest.rows}
+
+
 def tier(name: str) -> dict[str, Any]:
     """Dump, seal and archive one tier's slot of an instant at which several fall due."""
     from desbuquei_backups.core.slots import Slot
@@ -155,6 +176,7 @@ def main(what: str, *rest: str) -> None:
         "dagster-storage": dagster_storage,
         "upload": lambda: upload(Path(rest[0])),
         "audit": audit,
+        "proof": proof,
         "tier": lambda: tier(rest[0]),
         "process": lambda: process(*rest),
     }

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bench.pgbackrest import FULL, INCREMENTAL, RESTORE
+from bench.proof import COMPARED
 from bench.recovery import ALL, ALL_BY_HAND, BASE, BASE_BY_HAND, RECEIVED
 from bench.transfers import DOWN, OURS, UP
 
@@ -63,6 +64,18 @@ def audit_goals(found: Mapping[str, Any]) -> list[dict[str, Any]]:
         _goal(f"audit report over {size}, its links being read", whole, "s", at_most=5),
         _goal("audit report, peak memory", max(run["peak_bytes"] for run in found["runs"]) / MB, "MB", at_most=400),
         _goal("audit report, HTML", page / MB, "MB", at_most=5),
+    ]
+
+
+def proof_goals(found: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What comparing a restored copy costs, and what pg_amcheck does: medians of each round's ratio to the restore."""
+    stages = [each["stages"] for each in found["rounds"]]
+    compared = median(sum(each[stage] for stage in COMPARED) / each["restore"] for each in stages)
+    sound = median(each["soundness"] / each["restore"] for each in stages)
+    rows = f"{found['rounds'][0]['rows']:,} rows"
+    return [
+        _goal(f"counts, fingerprints and schema of {rows} compared, of restoring them", compared, "×", at_most=0.5),
+        _goal("pg_amcheck over all of them, of restoring them", sound, "×", at_most=0.5),
     ]
 
 

@@ -16,6 +16,7 @@ from bench.goals import (
     goals_table,
     median,
     promotion_goals,
+    proof_goals,
     recovery_goals,
     vault_goals,
 )
@@ -36,6 +37,7 @@ def results(
     vault: Mapping[str, Any],
     recovery: Mapping[str, Any],
     audited: Mapping[str, Any],
+    proven: Mapping[str, Any],
 ) -> Results:
     """Everything that was measured and what follows from it, without a host's name or a path."""
     return {
@@ -56,12 +58,14 @@ def results(
             *recovery_goals(recovery),
             *catalog_goals(catalog),
             *audit_goals(audited),
+            *proof_goals(proven),
         ],
         "catalog": dict(catalog),
         "promotion": dict(promotion),
         "vault": dict(vault),
         "recovery": dict(recovery),
         "audit": dict(audited),
+        "proof": dict(proven),
         "pairs": [dict(pair) for pair in pairs],
     }
 

@@ -28,9 +28,10 @@ from desbuquei_backups.operations.site import Site
     "--operator", metavar="NAME", help="Who takes it. [default: DESBUQUEI_OPERATOR, or the name you are logged in by]"
 )
 @click.option("--slot", "key", metavar="KEY", help="Finish this slot, 2026-02-02-020000, instead of the open one.")
+@click.option("--keep", is_flag=True, help="Keep the database of the restored copy, and say its URL.")
 @database_option
 @json_option
-def command(tier: str, reason: str | None, operator: str | None, key: str | None, as_json: bool) -> int:
+def command(*, tier: str, reason: str | None, operator: str | None, key: str | None, keep: bool, as_json: bool) -> int:
     """Fill the open slot of TIER: dump, checksum manifest, S3 archive, restored copy, and all their checks.
 
     A slot that holds a backup already is not dumped again: what is there is verified, finished and proven again. Where
@@ -44,7 +45,9 @@ def command(tier: str, reason: str | None, operator: str | None, key: str | None
     operator = operator or os.environ.get("DESBUQUEI_OPERATOR") or login_name()
     asked = _asked(settings, tier, slot, operator, reason) if on_demand else None
     check_urls(settings)
-    return run_tier(settings, tier, slot=slot, asked=asked, operator=operator, reason=reason, as_json=as_json)
+    return run_tier(
+        settings, tier, slot=slot, asked=asked, operator=operator, reason=reason, keep=keep, as_json=as_json
+    )
 
 
 def _known(settings: Settings, tier: str, key: str) -> Slot:
@@ -104,6 +107,7 @@ def run_tier(
     asked: Asked | None = None,
     operator: str | None = None,
     reason: str | None = None,
+    keep: bool = False,
     as_json: bool,
     ui: str | None = None,
 ) -> int:
@@ -115,7 +119,7 @@ def run_tier(
     slot = slot or Site(settings).open_slot(tier)
     tags = {"desbuquei/backup_id": slot.backup_id, "desbuquei/operator": operator or f"uid {os.getuid()}"}
     tags |= {"desbuquei/reason": reason} if reason else {}
-    launch = runs.Launch(settings.policy, slot, tags, asked)
+    launch = runs.Launch(settings.policy, slot, tags, asked, keep)
     with with_embedded_servers(settings) as running, Bars() as bars:
         outcome = runs.run(settings, launch, progress=bars, said=lambda text: messages().print(text, style="dim"))
     if outcome is not None and STOPPED in outcome.errors:

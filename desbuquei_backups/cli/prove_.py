@@ -11,6 +11,8 @@ from desbuquei_backups.cli.site import identity_option, open_site
 from desbuquei_backups.core.comparison import Finding, Verdict, overall, tally
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from desbuquei_backups.core.answers import Rows
     from desbuquei_backups.core.invariants import Invariant
     from desbuquei_backups.operations.equal_copy import Proof
@@ -20,7 +22,7 @@ _SHOWN = 20
 
 @click.command()
 @click.argument("backup_id", metavar="[ID]", required=False)
-@click.option("--keep", is_flag=True, help="Keep the database of the restored copy, and say its name.")
+@click.option("--keep", is_flag=True, help="Keep the database of the restored copy, and say its URL.")
 @click.option("--due", is_flag=True, help="Restore the oldest copy of each longer tier that was not for a year.")
 @identity_option
 @all_databases_option
@@ -97,18 +99,9 @@ def _print(done: "Proof") -> None:
     out = console()
     colour = {Verdict.MATCHES: "green", Verdict.DIFFERS: "red"}.get(done.verdict, "yellow")
     out.print(f"[bold]{done.manifest.backup_id}[/]: [{colour}]{done.verdict}[/]")
-    for what, findings in (
-        ("row counts", done.row_counts),
-        ("contents", done.contents),
-        ("schema", done.schema),
-        ("soundness", done.soundness),
-    ):
+    for what, findings in done.questions.items():
         out.print(f"  {what:<11} {tally(findings)}")
-    rest = [
-        each
-        for each in (*done.row_counts, *done.contents, *done.schema, *done.soundness)
-        if each.verdict is not Verdict.MATCHES
-    ]
+    rest = [each for each in done.findings if each.verdict is not Verdict.MATCHES]
     for each in rest[:_SHOWN]:
         out.print(f"  {escape(each.subject)}: {escape(each.why or each.verdict)}")
     if len(rest) > _SHOWN:
@@ -120,16 +113,15 @@ def _print(done: "Proof") -> None:
             if each.verdict is not Verdict.MATCHES:
                 out.print(f"  {answer.name}: {escape(answer.wanted)}: {escape(each.why)}")
     if done.kept is not None:
-        out.print(f'kept on the restore server; when it is done with:\n  DROP DATABASE "{done.kept}";', soft_wrap=True)
+        print_kept(out, done.kept_at or "", done.kept)
+
+
+def print_kept(out: "Console", url: str, name: str) -> None:
+    """Where the restored copy is, and how it goes away."""
+    out.print(f'kept at {url}\nwhen it is done with:\n  DROP DATABASE "{name}";', soft_wrap=True, markup=False)
 
 
 def _document(done: "Proof") -> dict[str, Any]:
-    findings = {
-        "row_counts": done.row_counts,
-        "contents": done.contents,
-        "schema": done.schema,
-        "soundness": done.soundness,
-    }
     return {
         "backup_id": done.manifest.backup_id,
         "verdict": done.verdict.value,
@@ -137,7 +129,8 @@ def _document(done: "Proof") -> dict[str, Any]:
         "server_version": done.server_version,
         "stage_seconds": dict(done.seconds),
         "kept": done.kept,
-        **{name: [_finding(each) for each in found] for name, found in findings.items()},
+        "kept_at": done.kept_at,
+        **{name.replace(" ", "_"): [_finding(each) for each in found] for name, found in done.questions.items()},
         "invariants": [
             {"name": each.name, "wanted": each.wanted, "findings": [_finding(found) for found in each.findings]}
             for each in done.invariants

@@ -28,12 +28,16 @@ _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """What is to be run: a tier's job for one slot. `asked` goes into the run's configuration, `tags` beside it."""
+    """What is to be run: a tier's job for one slot. `asked` goes into the run's configuration, `tags` beside it.
+
+    `keep`: the restored copy's database stays.
+    """
 
     policy: Policy
     slot: Slot
     tags: Mapping[str, str]
     asked: Asked | None = None
+    keep: bool = False
 
     @property
     def job(self) -> str:
@@ -41,10 +45,15 @@ class Launch:
 
     @property
     def config(self) -> dict[str, Any]:
-        if self.asked is None:
-            return {}
-        dump = "__".join((self.policy.database, self.slot.tier, "dump"))
-        return {"ops": {dump: {"config": {"operator": self.asked.operator, "reason": self.asked.reason}}}}
+        asked: dict[str, dict[str, Any]] = {}
+        if self.asked is not None:
+            asked["dump"] = {"operator": self.asked.operator, "reason": self.asked.reason}
+        if self.keep:
+            asked["restored_copy"] = {"keep": True}
+        tier = (self.policy.database, self.slot.tier)
+        return (
+            {"ops": {"__".join((*tier, asset)): {"config": given} for asset, given in asked.items()}} if asked else {}
+        )
 
     def register(self, instance: dg.DagsterInstance) -> None:
         """Let the instance know the partition of a slot that is due by no cron."""

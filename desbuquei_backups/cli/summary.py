@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from desbuquei_backups.cli.output import console
+from desbuquei_backups.cli.prove_ import print_kept
 from desbuquei_backups.defs.execution import Check, Outcome
 from desbuquei_backups.operations.settings import Settings
 
@@ -70,6 +71,8 @@ def print_outcome(outcome: Outcome, settings: Settings, *, ui: str | None = None
         out.print(f"files: {escape(str(settings.folder))}", soft_wrap=True)
     if "s3_archive" in made:
         out.print(f"S3:    {escape(str(made['s3_archive']['dump']))}", soft_wrap=True)
+    if "kept" in (copy := made.get("restored_copy", {})):
+        print_kept(out, copy["kept at"], copy["kept"])
     if ui:
         out.print(f"UI:    {ui}", soft_wrap=True)
 

@@ -45,7 +45,8 @@ def compare(
             verdict, why = Verdict.UNCOMPARED, uncompared[subject]
         elif left is None or right is None:
             verdict = Verdict.DIFFERS
-            why = "not in the source" if left is None else "not in the restored copy"
+            lost, there = ("the source", source) if left is None else ("the restored copy", restored)
+            why = f"not known of {lost}" if subject in there else f"not in {lost}"
         elif left == right:
             verdict, why = Verdict.MATCHES, ""
         else:

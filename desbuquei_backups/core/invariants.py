@@ -23,8 +23,8 @@ TAKEN = frozenset(
     """
     archive_is_encrypted archive_matches_manifest base_backup_verifies checksums_match connection_is_encrypted
     content_matches disk_usage_below_threshold dump_is_complete evidence_is_unbroken indexes_are_valid
-    recovery_point_within_objective recovery_time_within_objective retention_is_honoured row_counts_match schema_matches
-    wal_is_continuous
+    objects_match pages_are_sound recovery_point_within_objective recovery_time_within_objective retention_is_honoured
+    row_counts_match schema_matches tables_match wal_is_continuous
     """.split()
 )
 _LENGTH = TypeAdapter(Duration)

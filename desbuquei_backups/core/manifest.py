@@ -97,6 +97,14 @@ class LargeObjectFacts(_Frozen):
     fingerprint: str
 
 
+class ObjectFacts(_Frozen):
+    """How many objects of a kind a schema has in the dump's snapshot. `within` is empty for what is in no schema."""
+
+    kind: str
+    within: str
+    count: int = Field(ge=0)
+
+
 class DatabaseObject(_Frozen):
     """An object of the catalog: its class (OID of the system catalog it is in), its OID, and how a person names it."""
 
@@ -195,7 +203,9 @@ class Manifest(_Frozen):
     that backup, whose files stand for its own. `operator` and `reason`: who asked for it, and why. `recipients`: the
     age public keys that its files are encrypted to; any one's identity opens them. `base`: the physical base backup
     that was taken beside the dump. `point`: it has no dump, the WAL up to that point is what was taken; `base` is then
-    an increment against the base backup of `parent`, or a full one.
+    an increment against the base backup of `parent`, or a full one. `objects`: how many there were by the catalogs,
+    None if they were not counted; `unwritten`: those of which the dump has nothing. `invalid_indexes`: each with its
+    table; they are not in the dump.
     """
 
     schema_version: Literal[1] = SCHEMA_VERSION
@@ -223,6 +233,9 @@ class Manifest(_Frozen):
     recipients: Sequence[str] = ()
     base: BaseFacts | None = None
     point: RecoveryPoint | None = None
+    objects: Sequence[ObjectFacts] | None = None
+    unwritten: Sequence[DatabaseObject] = ()
+    invalid_indexes: Mapping[str, str] = {}
     operator: str | None = None
     reason: str | None = None
     sealed_at: AwareDatetime | None = None

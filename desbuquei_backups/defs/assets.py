@@ -53,6 +53,12 @@ class AskedFor(dg.Config):
     reason: str
 
 
+class Keeping(dg.Config):
+    """Whether the restored copy's database stays on the restore server, where its URL says, or is dropped."""
+
+    keep: bool = False
+
+
 def source(database: str, url: str, *, trouble: str | None = None) -> dg.AssetSpec:
     """The database that is backed up. Dagster does not make it; it is where the lineage begins.
 
@@ -207,7 +213,7 @@ def tier_assets(
         output_required=False,
         check_specs=specs("restored_copy", *checks.RESTORED_COPY_CHECKS, *invariants, blocking=False),
     )
-    def restored_copy(context: dg.AssetExecutionContext, backups: Backups) -> steps.Steps:
+    def restored_copy(context: dg.AssetExecutionContext, backups: Backups, config: Keeping) -> steps.Steps:
         """The proof: the archive restored from S3 on a server that has never seen the source, compared, and dropped.
 
         Every count, fingerprint and definition is read again and compared with the dump's own snapshot. What that
@@ -216,7 +222,7 @@ def tier_assets(
         An encrypted backup is proven where its identity is (DESBUQUEI_AGE_IDENTITY), not where it was taken. WAL is
         proven by the recovery drill.
         """
-        yield from steps.restored_copy(context, backups, tier, list(invariants))
+        yield from steps.restored_copy(context, backups, tier, list(invariants), keep=config.keep)
 
     if not second_place:
         return [dump, checksum_manifest, s3_archive, restored_copy]

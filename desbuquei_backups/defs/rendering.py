@@ -332,6 +332,7 @@ def proof_metadata(proof: Proof) -> Mapping[str, Any]:
             ("kind", "name", "why"),
         ),
         "restored on": f"PostgreSQL {proof.server_version}",
+        **({"kept": proof.kept, "kept at": proof.kept_at} if proof.kept else {}),
         **seconds,
     }
 

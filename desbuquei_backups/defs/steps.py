@@ -210,16 +210,18 @@ def _archived(
         )
 
 
-def restored_copy(context: dg.AssetExecutionContext, backups: Backups, tier: str, invariants: Sequence[str]) -> Steps:
+def restored_copy(
+    context: dg.AssetExecutionContext, backups: Backups, tier: str, invariants: Sequence[str], *, keep: bool
+) -> Steps:
     """Restore and compare, or take over what the restored copy of the same bytes showed.
 
     Where no identity opens an encrypted backup, nothing is proven and nothing disproven: it is for another host to do.
-    WAL is proven by a recovery drill. `invariants`: the user's own checks, by name.
+    WAL is proven by a recovery drill. `invariants`: the user's own checks, by name. `keep`: the copy's database stays.
     """
     every = (*checks.RESTORED_COPY_CHECKS, *invariants)
     with opened(context, backups, tier) as (site, slot):
         try:
-            proof = prove(site, slot, judged_by=meets)
+            proof = prove(site, slot, judged_by=meets, keep=keep)
         except NoDump as error:
             yield from (not_applicable_check(name, error.what) for name in every)
             return

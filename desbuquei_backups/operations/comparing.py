@@ -4,12 +4,15 @@ from collections.abc import Callable, Mapping, Sequence
 
 import psycopg
 
-from desbuquei_backups.core.comparison import Finding, compare, rows_apart
+from desbuquei_backups.core.comparison import Finding, Verdict, compare, rows_apart
 from desbuquei_backups.core.manifest import FINGERPRINT, LargeObjectFacts, Manifest, SequenceFacts, TableFacts
 from desbuquei_backups.operations.loading import Around
 from desbuquei_backups.operations.progress import Progress
 from desbuquei_backups.postgres import connection as pg
 from desbuquei_backups.postgres import contents
+
+# An identity is quoted where it has a space: no table is taken for one of these.
+_SEQUENCE, _LARGE_OBJECTS = "sequence ", "large objects"
 
 
 def compare_contents(
@@ -46,7 +49,7 @@ def compare_contents(
     row_counts = compare(
         {table.identity: table.rows for table in manifest.tables},
         {table.identity: table.rows for table in restored},
-        {name: why for name, why in reasons.items() if not name.startswith("sequence ")},
+        {name: why for name, why in reasons.items() if not name.startswith(_SEQUENCE)},
         shown=lambda value: f"{value:,}",
         difference=rows_apart,
     )
@@ -61,6 +64,24 @@ def compare_contents(
     return row_counts, content
 
 
+def tables_there(manifest: Manifest, row_counts: Sequence[Finding]) -> list[Finding]:
+    """Whether each table of the source is in the copy, and none besides, whatever is in it."""
+    wanted = {table.identity for table in manifest.tables}
+    return compare(
+        {each.subject: "there" for each in row_counts if each.subject in wanted},
+        {each.subject: "there" for each in row_counts if each.restored is not None},
+        {each.subject: each.why for each in row_counts if each.verdict is Verdict.UNCOMPARED},
+    )
+
+
+def told_apart(content: Sequence[Finding]) -> tuple[list[Finding], list[Finding]]:
+    """The fingerprints of tables; and what is of sequences and large objects."""
+    apart: tuple[list[Finding], list[Finding]] = ([], [])
+    for each in content:
+        apart[each.subject.startswith(_SEQUENCE) or each.subject == _LARGE_OBJECTS].append(each)
+    return apart
+
+
 def left_around(manifest: Manifest, around: Around) -> dict[str, str]:
     """Tables and sequences that were restored around, by identity; a root is one of them if a part of it is."""
     # A table's entry, or its rows alone where an extension makes the table.
@@ -70,7 +91,7 @@ def left_around(manifest: Manifest, around: Around) -> dict[str, str]:
     }
     by_identity = {needed.identity: each.why for each in around.lacking for needed in each.requirement.dependants}
     names = {sequence.name for sequence in manifest.sequences}
-    return found | {f"sequence {name}": by_identity[name] for name in names if name in by_identity}
+    return found | {f"{_SEQUENCE}{name}": by_identity[name] for name in names if name in by_identity}
 
 
 def _same_tables(carried: Sequence[contents.Relation], wanted: Sequence[TableFacts]) -> list[contents.Relation]:
@@ -92,7 +113,7 @@ def _content(
     found: dict[str, object] = {table.identity: table.fingerprint for table in tables}
     for sequence in sequences:
         called = "" if sequence.is_called else ", not yet used"
-        found[f"sequence {sequence.name}"] = f"{sequence.last_value}{called}"
+        found[f"{_SEQUENCE}{sequence.name}"] = f"{sequence.last_value}{called}"
     if large_objects is not None:
-        found["large objects"] = f"{large_objects.count}: {large_objects.fingerprint}"
+        found[_LARGE_OBJECTS] = f"{large_objects.count}: {large_objects.fingerprint}"
     return found

@@ -13,6 +13,7 @@ from desbuquei_backups.operations.answering import take_over
 from desbuquei_backups.operations.copies import Copy, Place, can_open, find_copy
 from desbuquei_backups.operations.promotion import peers
 from desbuquei_backups.operations.site import Site
+from desbuquei_backups.operations.soundness import AMCHECK
 from desbuquei_backups.operations.whereabouts import is_on_disk
 from desbuquei_backups.postgres.target import Unmet
 from desbuquei_backups.storage import catalog
@@ -26,8 +27,9 @@ class Proof:
     """What a restored copy showed, subject by subject, and the seconds that each stage took.
 
     `restored` is the id of the backup that was restored, from `place`: another one, where its bytes are the same.
-    `invariants`: what was found of the user's own, which say nothing of the copy, but of the data in it. `kept`:
-    the name of the database, if it was not dropped.
+    `invariants`: what was found of the user's own, which say nothing of the copy, but of the data in it. `kept`: the
+    name of the database, if it was not dropped, `kept_at` its URL without a password. `objects`: sequences, large
+    objects, extensions, owners, grants, and how many there are of each kind.
     """
 
     manifest: Manifest
@@ -42,10 +44,30 @@ class Proof:
     invariants: Sequence[Answer] = ()
     soundness: Sequence[Finding] = ()
     kept: str | None = None
+    kept_at: str | None = None
+    tables: Sequence[Finding] = ()
+    objects: Sequence[Finding] = ()
+
+    @property
+    def questions(self) -> dict[str, Sequence[Finding]]:
+        """What was asked of the copy, and what was found: each is a check of its own."""
+        return {
+            "tables": self.tables,
+            "row counts": self.row_counts,
+            "contents": self.contents,
+            "schema": self.schema,
+            "objects": self.objects,
+            "indexes": [each for each in self.soundness if not each.subject.startswith(AMCHECK)],
+            "pages": [each for each in self.soundness if each.subject.startswith(AMCHECK)],
+        }
+
+    @property
+    def findings(self) -> list[Finding]:
+        return [finding for found in self.questions.values() for finding in found]
 
     @property
     def verdict(self) -> Verdict:
-        return overall([*self.row_counts, *self.contents, *self.schema, *self.soundness])
+        return overall(self.findings)
 
 
 def equal_proof(site: Site, manifest: Manifest) -> Proof | None:
@@ -74,6 +96,8 @@ def equal_proof(site: Site, manifest: Manifest) -> Proof | None:
         server_version=found.server_version,
         restored=found.restored,
         soundness=found.soundness,
+        tables=found.tables,
+        objects=found.objects,
         invariants=take_over(site, manifest, found.invariants, found.restored),
     )
 

@@ -38,6 +38,8 @@ class RecordedProof(BaseModel):
     seconds: Mapping[str, float] = {}
     invariants: Sequence[Answer] = ()
     soundness: Sequence[Finding] = ()
+    tables: Sequence[Finding] = ()
+    objects: Sequence[Finding] = ()
 
     @property
     def failed(self) -> bool:
@@ -46,8 +48,15 @@ class RecordedProof(BaseModel):
 
     @property
     def _wrong(self) -> list[str]:
-        findings = (*self.row_counts, *self.contents, *self.schema_, *self.soundness)
-        return [each.subject for each in findings if each.verdict is Verdict.DIFFERS]
+        findings = (
+            *self.tables,
+            *self.row_counts,
+            *self.contents,
+            *self.schema_,
+            *self.objects,
+            *self.soundness,
+        )
+        return list(dict.fromkeys(each.subject for each in findings if each.verdict is Verdict.DIFFERS))
 
     def recorded(self) -> dict[str, object]:
         """What it says in the backup's record: a copy that differs is a failed backup, nothing compared no test.
@@ -58,7 +67,7 @@ class RecordedProof(BaseModel):
             named = ", ".join(wrong[:3]) + (f" and {len(wrong) - 3:,} more" if len(wrong) > 3 else "")
             error = f"the restored copy is not the source: {named}"
             return {"status": "failed", "recovery_tested": False, "error": error, "failed_in": "proof"}
-        tested = any(finding.verdict is Verdict.MATCHES for finding in self.contents)
+        tested = any(finding.verdict is Verdict.MATCHES for finding in (*self.contents, *self.objects))
         told = {"status": "success", "recovery_tested": tested, "error": None, "failed_in": None}
         if "restore" not in self.seconds:
             return told
@@ -112,6 +121,8 @@ def of_findings(
     seconds: Mapping[str, float],
     invariants: Sequence[Answer] = (),
     soundness: Sequence[Finding] = (),
+    tables: Sequence[Finding] = (),
+    objects: Sequence[Finding] = (),
 ) -> RecordedProof:
     """The record of a proof that was just made."""
     return RecordedProof(
@@ -126,6 +137,8 @@ def of_findings(
         seconds=seconds,
         invariants=invariants,
         soundness=soundness,
+        tables=tables,
+        objects=[digested(each) for each in objects],
     )
 
 

@@ -4,35 +4,31 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 
-import psycopg
-
-from desbuquei_backups.core.comparison import Finding, Verdict, compare, lines_apart
 from desbuquei_backups.core.errors import Busy, NotFound
 from desbuquei_backups.core.manifest import Manifest, Role
 from desbuquei_backups.core.slots import Slot
 from desbuquei_backups.operations import proofs, records
 from desbuquei_backups.operations.answering import Judge, ask_all, take_over, unjudged
-from desbuquei_backups.operations.comparing import compare_contents, left_around
+from desbuquei_backups.operations.comparing import compare_contents, left_around, tables_there, told_apart
+from desbuquei_backups.operations.comparing_objects import compare_objects
+from desbuquei_backups.operations.comparing_schema import compare_schema
 from desbuquei_backups.operations.copies import Copy, Place, refuse_without_dump
 from desbuquei_backups.operations.equal_copy import Proof, checksum_finding, equal_proof, readable
 from desbuquei_backups.operations.in_use import reading
 from desbuquei_backups.operations.leaving import leave_disk
-from desbuquei_backups.operations.loading import Around, load, property_statements
+from desbuquei_backups.operations.loading import Around, load
 from desbuquei_backups.operations.progress import timed
-from desbuquei_backups.operations.schema import ddl_by_label, label
 from desbuquei_backups.operations.scratch import Scratch, scratch_database
 from desbuquei_backups.operations.settings import RESTORE_URL
 from desbuquei_backups.operations.site import Site, naming
 from desbuquei_backups.operations.soundness import look
 from desbuquei_backups.operations.storing import tags_of
 from desbuquei_backups.postgres import connection as pg
-from desbuquei_backups.postgres import logical
 from desbuquei_backups.postgres.plain_dump import Found
 from desbuquei_backups.postgres.programs import Programs, choose
 from desbuquei_backups.storage import catalog, disk
 
 _PLACES = {Place.S3: "S3", Place.SECOND: "the second place", Place.DISK: "disk"}
-PROPERTIES = "DATABASE PROPERTIES"
 
 
 def prove(site: Site, slot: Slot, *, judged_by: Judge = unjudged, anew: bool = False, keep: bool = False) -> Proof:
@@ -73,6 +69,8 @@ def prove(site: Site, slot: Slot, *, judged_by: Judge = unjudged, anew: bool = F
             proof.seconds,
             proof.invariants,
             proof.soundness,
+            proof.tables,
+            proof.objects,
         )
         proofs.keep(site.bucket, recorded, tags_of(manifest, manifest.backup_id))
         records.change(site, slot.backup_id, **recorded.recorded())
@@ -133,8 +131,11 @@ class _Proving:
                     row_counts, content = compare_contents(
                         connection, self.manifest, left_around(self.manifest, around), self.site.progress
                     )
+                    content, others = told_apart(content)
                 with timed(self.seconds, "schema"):
-                    schema = self._compare_schema(connection, programs, scratch, around, found)
+                    self.site.progress.stage("comparing the schema")
+                    others += compare_objects(connection, self.manifest, around)
+                    schema = compare_schema(connection, self.copy, programs, scratch, around, found)
                 with timed(self.seconds, "soundness"):
                     soundness = look(connection, programs, scratch.url_parameters, self.site.progress)
                 with timed(self.seconds, "invariants"):
@@ -153,59 +154,12 @@ class _Proving:
             invariants,
             soundness,
             scratch.kept,
+            pg.without_password(scratch.url_parameters, scratch.kept) if scratch.kept else None,
+            tables_there(self.manifest, row_counts),
+            others,
         )
 
     def _load(self, programs: Programs, scratch: Scratch, around: Around) -> Found:
         self.site.progress.stage(f"restoring from {_PLACES[self.copy.place]}", self.manifest.dump.size)
         plain = self.copy.read(Role.DUMP, progress=self.site.progress.advance)
         return load(programs, scratch.url_parameters, plain, around)
-
-    def _properties(self, connection: pg.Connection, programs: Programs, scratch: Scratch) -> Finding:
-        """Owner, comment, grants and settings: applied, read back, and compared with what the source had."""
-        script = self.copy.text(Role.DATABASE)
-        wanted = property_statements(script, self.manifest.server.database, scratch.name)
-        refused = {}
-        for statement in wanted:
-            try:
-                connection.execute(statement.encode())
-            except psycopg.DatabaseError as error:
-                refused[statement] = f"{str(error).splitlines()[0]}: {statement}"
-        read = b"".join(logical.database_properties(programs, scratch.url_parameters, exclude=())).decode()
-        found = property_statements(read, scratch.name, scratch.name)
-        source, restored = (
-            "\n".join(sorted(statement for statement in side if statement not in refused)) for side in (wanted, found)
-        )
-        (finding,) = compare({PROPERTIES: source}, {PROPERTIES: restored}, {}, difference=lines_apart)
-        if refused and finding.verdict is Verdict.MATCHES:
-            why = "the restore server refused: " + "; ".join(refused.values())
-            return replace(finding, verdict=Verdict.UNCOMPARED, why=why)
-        return finding
-
-    def _compare_schema(
-        self, connection: pg.Connection, programs: Programs, scratch: Scratch, around: Around, dumped: Found
-    ) -> list[Finding]:
-        self.site.progress.stage("comparing the schema")
-        # Before the DDL is read back: pg_dump words some of it by the database's own settings.
-        properties = self._properties(connection, programs, scratch)
-        source = ddl_by_label(dumped.ddl)
-        restored = ddl_by_label(logical.schema(programs, scratch.url_parameters).found.ddl)
-        refreshed = {f"{entry.schema}.{entry.name}" for entry in dumped.refreshed}
-        views = connection.execute("select schemaname || '.' || matviewname, ispopulated from pg_matviews").fetchall()
-        for name, populated in views:
-            subject = f"MATERIALIZED VIEW {name} is populated"
-            source[subject] = "yes" if name in refreshed else "no"
-            restored[subject] = "yes" if populated else "no"
-        uncompared = {label(entry): why for entry, why in around.entries if label(entry) in source}
-        findings = compare(source, restored, uncompared, difference=lines_apart)
-        findings.append(properties)
-        written_by = self.manifest.tools.get("pg_dump", "")
-        if written_by.split(".")[0] == str(programs.major):
-            return findings
-        # Two versions of pg_dump word the same object differently: equal text proves, different text does not disprove.
-        why = f"dumped by pg_dump {written_by}, read back by {programs.version}, which words it differently"
-        return [
-            replace(finding, verdict=Verdict.UNCOMPARED, why=f"{why}\n{finding.why}")
-            if finding.verdict is Verdict.DIFFERS and None not in (finding.source, finding.restored)
-            else finding
-            for finding in findings
-        ]

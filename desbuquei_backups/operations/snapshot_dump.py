@@ -13,9 +13,11 @@ import psycopg
 from desbuquei_backups.core.errors import IntegrityError, SourceUnreachable
 from desbuquei_backups.core.manifest import (
     FINGERPRINT,
+    DatabaseObject,
     FileFacts,
     LargeObjectFacts,
     Manifest,
+    ObjectFacts,
     Role,
     TableFacts,
 )
@@ -25,8 +27,8 @@ from desbuquei_backups.operations.settings import DATABASE_URL
 from desbuquei_backups.operations.site import Site
 from desbuquei_backups.operations.survey import Survey, survey
 from desbuquei_backups.operations.writing import write_file_of
+from desbuquei_backups.postgres import amcheck, contents, logical, objects, server
 from desbuquei_backups.postgres import connection as pg
-from desbuquei_backups.postgres import contents, logical, server
 from desbuquei_backups.postgres.plain_dump import Found, PlainDumpReader
 from desbuquei_backups.postgres.programs import Programs, choose
 from desbuquei_backups.postgres.requirements import requirements
@@ -100,6 +102,7 @@ class SnapshotDump:
         with timed(self.seconds, "dump"):
             file, found = self._write_dump(connection, programs, parameters, snapshot, seen)
         tables, large_objects = self._measure(connection, seen, found)
+        counted, unwritten = self._objects(connection, seen, found)
         with timed(self.seconds, "globals"):
             files = [file, *self._write_extras(programs, parameters, seen)]
         return Manifest(
@@ -117,6 +120,9 @@ class SnapshotDump:
             tables=tables,
             sequences=found.sequences,
             large_objects=large_objects,
+            objects=counted,
+            unwritten=unwritten,
+            invalid_indexes=amcheck.invalid_indexes(connection),
             requirements=needed,
             left_out=seen.left_out,
             warnings=self.warnings,
@@ -177,6 +183,16 @@ class SnapshotDump:
             for facts in counted
         ]
         return tables, large_objects
+
+    def _objects(
+        self, connection: pg.Connection, seen: Survey, found: Found
+    ) -> tuple[list[ObjectFacts] | None, list[DatabaseObject]]:
+        """What there is by the catalogs, and what of it pg_dump did not write."""
+        if not self.measured:
+            return None, []
+        with timed(self.seconds, "objects"):
+            gone = [relation.oid for relation in seen.excluded]
+            return objects.count_objects(connection, gone), objects.unwritten(connection, found.objects, gone)
 
     def _write_extras(self, programs: Programs, parameters: Mapping[str, Any], seen: Survey) -> list[FileFacts]:
         self.site.progress.stage("roles and the database's own properties")

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import quote
 
 import psycopg
 from psycopg import conninfo, pq
@@ -82,6 +83,15 @@ def described(parameters: Mapping[str, Any]) -> str:
     host = parameters.get("host") or parameters.get("hostaddr") or "local socket"
     user = f"{parameters['user']}@" if parameters.get("user") else ""
     return f"{user}{host}:{parameters.get('port') or 5432}/{parameters.get('dbname') or parameters.get('user') or ''}"
+
+
+def without_password(parameters: Mapping[str, Any], dbname: str) -> str:
+    """A URL of that database on the same server, with nothing secret in it."""
+    user = f"{quote(str(parameters['user']), safe='')}@" if parameters.get("user") else ""
+    host = str(parameters.get("host") or parameters.get("hostaddr") or "")
+    host = f"[{host}]" if ":" in host else quote(host, safe="")
+    mode = f"?sslmode={parameters['sslmode']}" if parameters.get("sslmode") else ""
+    return f"postgresql://{user}{host}:{parameters.get('port') or 5432}/{quote(dbname, safe='')}{mode}"
 
 
 def environment(parameters: Mapping[str, Any]) -> dict[str, str]:

@@ -42,12 +42,16 @@ class Entry:
 
 @dataclass(slots=True)
 class Found:
-    """What was seen: by table OID, the rows of its COPY blocks; sequences; views refreshed; DDL if asked for."""
+    """What was seen: by table OID, the rows of its COPY blocks; sequences; views refreshed; DDL if asked for.
+
+    `objects`: those that have an entry, by catalog and OID.
+    """
 
     rows: dict[int, int] = field(default_factory=dict)
     sequences: list[SequenceFacts] = field(default_factory=list)
     ddl: list[tuple[Entry, str]] = field(default_factory=list)
     refreshed: list[Entry] = field(default_factory=list)
+    objects: set[tuple[int, int]] = field(default_factory=set)
     complete: bool = False
 
 
@@ -153,6 +157,8 @@ class PlainDumpReader:
             schema=named[2],
             owner=named[3],
         )
+        if self._entry.class_oid:
+            self.found.objects.add((self._entry.class_oid, self._entry.oid))
         self._kept, self._begun, self._footer = self._keep(self._entry), True, False
         if self._kept:
             self._pass(header)

@@ -28,10 +28,13 @@ BASE_BACKUP_VERIFIES = "base_backup_verifies"
 ARCHIVE_MATCHES_MANIFEST = "archive_matches_manifest"
 ARCHIVE_IS_ENCRYPTED = "archive_is_encrypted"
 CONNECTION_IS_ENCRYPTED = "connection_is_encrypted"
+TABLES_MATCH = "tables_match"
 ROW_COUNTS_MATCH = "row_counts_match"
 CONTENT_MATCHES = "content_matches"
 SCHEMA_MATCHES = "schema_matches"
+OBJECTS_MATCH = "objects_match"
 INDEXES_ARE_VALID = "indexes_are_valid"
+PAGES_ARE_SOUND = "pages_are_sound"
 RECOVERY_POINT_WITHIN_OBJECTIVE = "recovery_point_within_objective"
 WAL_IS_CONTINUOUS = "wal_is_continuous"
 RECOVERY_TIME_WITHIN_OBJECTIVE = "recovery_time_within_objective"
@@ -46,10 +49,16 @@ DESCRIPTIONS = {
     ARCHIVE_MATCHES_MANIFEST: "Every object in S3 has the size, SHA-256 and storage class it should have.",
     ARCHIVE_IS_ENCRYPTED: "The store says of every object that it is encrypted at rest.",
     CONNECTION_IS_ENCRYPTED: "What leaves this machine for the server, or comes from it, is encrypted on its way.",
+    TABLES_MATCH: "The restored copy has every table that the source's snapshot had, and no other.",
     ROW_COUNTS_MATCH: "Every table of the restored copy has exactly the rows that the source's snapshot had.",
-    CONTENT_MATCHES: "Every table's content fingerprint, sequence and large object is the source's.",
+    CONTENT_MATCHES: "Every table's content fingerprint is the source's.",
     SCHEMA_MATCHES: "Every definition, grant and comment of the restored copy is the source's.",
-    INDEXES_ARE_VALID: "Every index of the restored copy is valid, and pg_amcheck finds its tables and indexes sound.",
+    OBJECTS_MATCH: (
+        "Sequences, large objects and extensions are the source's, and so is the number of owners', grants and objects "
+        "of each kind, by the catalogs."
+    ),
+    INDEXES_ARE_VALID: "Every index of the restored copy is one that queries use.",
+    PAGES_ARE_SOUND: "pg_amcheck finds every table and index of the restored copy sound.",
     RETENTION_IS_HONOURED: "What the policy keeps is there, and what it does not is gone.",
     EVIDENCE_IS_UNBROKEN: "Every link of the chain of evidence is what the next one says it was, and none is missing.",
     DISK_USAGE_BELOW_THRESHOLD: (
@@ -65,7 +74,17 @@ DESCRIPTIONS = {
 
 DUMP_CHECKS = (DUMP_IS_COMPLETE, CHECKSUMS_MATCH)
 
-RESTORED_COPY_CHECKS = (ROW_COUNTS_MATCH, CONTENT_MATCHES, SCHEMA_MATCHES, INDEXES_ARE_VALID)
+# What is asked of a restored copy, each question with the check that answers it.
+_OF_A_PROOF = {
+    "tables": TABLES_MATCH,
+    "row counts": ROW_COUNTS_MATCH,
+    "contents": CONTENT_MATCHES,
+    "schema": SCHEMA_MATCHES,
+    "objects": OBJECTS_MATCH,
+    "indexes": INDEXES_ARE_VALID,
+    "pages": PAGES_ARE_SOUND,
+}
+RESTORED_COPY_CHECKS = tuple(_OF_A_PROOF.values())
 
 # What a dump never holds, whatever the role: it is said, but it is no gap in this backup.
 _NEVER_HELD = ("rows",)
@@ -84,6 +103,21 @@ def dump_is_complete(manifest: Manifest) -> Judgement:
         Finding(f"{left.kind} {left.identity}", None, None, Verdict.UNCOMPARED, left.reason)
         for left in manifest.left_out
         if left.kind not in _NEVER_HELD
+    ]
+    findings += [
+        Finding(f"{each.kind} {each.identity}", None, None, Verdict.UNCOMPARED, "pg_dump did not write it")
+        for each in manifest.unwritten
+    ]
+    findings += [
+        Finding(
+            f"index {name}",
+            None,
+            None,
+            Verdict.UNCOMPARED,
+            f"invalid in the source: no query of {table} uses it, and pg_dump leaves it out. "
+            f"REINDEX INDEX CONCURRENTLY {name}; or DROP INDEX CONCURRENTLY {name};",
+        )
+        for name, table in manifest.invalid_indexes.items()
     ]
     findings += _warnings(manifest)
     return judge(DUMP_IS_COMPLETE, findings)
@@ -201,13 +235,8 @@ def connection_is_encrypted(server: str, how: Transport | None) -> Judgement:
 
 
 def restored_copy_matches(proof: Proof) -> list[Judgement]:
-    """Row counts, content and schema are those of the source at the dump's snapshot; tables and indexes are sound."""
-    return [
-        judge(ROW_COUNTS_MATCH, proof.row_counts),
-        judge(CONTENT_MATCHES, proof.contents),
-        judge(SCHEMA_MATCHES, proof.schema),
-        judge(INDEXES_ARE_VALID, proof.soundness),
-    ]
+    """What is in the copy is what the source had at the dump's snapshot; its tables and indexes are sound."""
+    return [judge(_OF_A_PROOF[question], findings) for question, findings in proof.questions.items()]
 
 
 def invariants_hold(answers: Sequence[Answer], names: Sequence[str]) -> list[Judgement]:

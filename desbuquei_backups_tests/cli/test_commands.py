@@ -25,6 +25,7 @@ from desbuquei_backups.operations.second_place import archive_in_second_place
 from desbuquei_backups.operations.settings import DATABASE_URL, RESTORE_URL, S3_URL
 from desbuquei_backups_tests.frozen import FrozenStore
 from desbuquei_backups_tests.keys import new_key
+from desbuquei_backups_tests.left_behind import clearing
 from desbuquei_backups_tests.policies import due_together, with_crons, written
 
 Run = Callable[..., CompletedProcess[str]]
@@ -264,7 +265,7 @@ def dagster_home(tmp_path) -> str:
 
 
 def test_a_closed_slot_is_finished_after_an_outage_of_s3_and_an_empty_one_is_refused(
-    run, site, source, slot, make_site, source_url, dagster_home
+    run, site, source, slot, make_site, source_url, dagster_home, scratch
 ):
     source.execute("create table pedidos as select i from generate_series(1, 3) i")
     take_dump(site, slot)
@@ -273,8 +274,12 @@ def test_a_closed_slot_is_finished_after_an_outage_of_s3_and_an_empty_one_is_ref
         archive(make_site(source_url, aws={"AWS_ENDPOINT_URL_S3": "http://127.0.0.1:9"}), slot)
     (site.settings.folder / "protected-since").write_text("2026-02-01T00:00:00+00:00\n")
 
-    finished = run("backup", "daily", "--slot", slot.key, DAGSTER_HOME=dagster_home)
-    assert finished.returncode == 0, finished.stdout + finished.stderr
+    with clearing(scratch):
+        finished = run("backup", "daily", "--slot", slot.key, "--keep", DAGSTER_HOME=dagster_home)
+        assert finished.returncode == 0, finished.stdout + finished.stderr
+        drop = finished.stdout.splitlines()[-1].strip()
+        assert drop.startswith('DROP DATABASE "desbuquei_kept_daily_2026_02_02_020000_')
+        scratch.execute(drop)
     assert f"{slot.backup_id}: done, and proven but for what is named below" in finished.stdout
     assert "not applicable: the slot was sealed without one" in finished.stdout
     assert "(was there; verified again)" in " ".join(finished.stdout.split())

@@ -62,7 +62,7 @@ def test_the_demo_backs_up_proves_and_does_not_dump_twice(trial_home: Path) -> N
     told = json.loads(first.stdout)
     assert told["true"]
     assert {check["verdict"] for check in told["checks"]} == {"true"}
-    assert len(told["checks"]) == 11
+    assert len(told["checks"]) == 14
 
     again = _run(trial_home, "demo")
     assert again.returncode == 0, again.stderr

@@ -1,6 +1,9 @@
 """`desbuquei prove` as the shell of a host without Dagster sees it."""
 
 import json
+from urllib.parse import urlsplit
+
+import psycopg
 
 from desbuquei_backups_tests.cli.test_commands import Run, narrow, run
 from desbuquei_backups_tests.invariants import written
@@ -42,7 +45,9 @@ def test_a_bad_file_of_invariants_is_refused_before_anything_is_done(run: Run, t
     assert (bad.returncode, "line 1, invariants.a" in bad.stderr) == (2, True)
 
 
-def test_a_restored_copy_that_is_kept_says_its_name_and_how_to_drop_it(run: Run, site, slot, source, scratch) -> None:
+def test_a_restored_copy_that_is_kept_says_its_url_and_how_to_drop_it(
+    run: Run, site, slot, source, scratch, restore_url
+) -> None:
     source.execute("create table pedidos as select i from generate_series(1, 3) i")
     back_up(site, slot)
     with clearing(scratch):
@@ -50,6 +55,11 @@ def test_a_restored_copy_that_is_kept_says_its_name_and_how_to_drop_it(run: Run,
         assert done.returncode == 0, done.stderr
         drop = done.stdout.splitlines()[-1].strip()
         assert drop.startswith('DROP DATABASE "desbuquei_kept_daily_2026_02_02_020000_')
+        (kept,) = [line for line in done.stdout.splitlines() if line.startswith("kept at ")]
+        url, password = kept.removeprefix("kept at "), urlsplit(restore_url).password
+        assert password not in done.stdout
+        with psycopg.connect(url, password=password) as copy:
+            assert copy.execute("select count(*) from pedidos").fetchone() == (3,)
         scratch.execute(drop)
     nothing = run("prove", "--due")
     assert (nothing.returncode, "Nothing is due" in nothing.stdout) == (0, True)

@@ -22,10 +22,13 @@ _CHECKS = {
     "archive_matches_manifest",
     "archive_is_encrypted",
     "connection_is_encrypted",
+    "tables_match",
     "row_counts_match",
     "content_matches",
     "schema_matches",
+    "objects_match",
     "indexes_are_valid",
+    "pages_are_sound",
 }
 _NOBODY_LISTENS = "http://127.0.0.1:9"
 
@@ -159,10 +162,13 @@ def test_an_encrypted_backup_is_green_and_its_proof_waits_for_the_identity(
     assert [step.asset for step in done.steps] == ["dump", "base_backup", "checksum_manifest", "s3_archive"]
     assert {check.name for check in done.checks if not check.passed} == {
         "base_backup_verifies",
+        "tables_match",
         "row_counts_match",
         "content_matches",
         "schema_matches",
+        "objects_match",
         "indexes_are_valid",
+        "pages_are_sound",
     }
     assert not any(check.untrue for check in done.checks)
     assert (folder / f"{done.slot.backup_id}.sql.gz.age").exists()

@@ -55,7 +55,7 @@ def test_each_database_has_assets_checks_jobs_and_schedules_of_its_own_though_no
     schedules = [each.name for each in repository.schedule_defs]
     assert keys_of(definitions, "vendas") == keys_of(definitions, "desbuquei") > {("daily", "dump"), ("source",)}
     assert checks_of(definitions, "vendas") == checks_of(definitions, "desbuquei") > {("wal", "wal_is_continuous")}
-    assert names_of(jobs, "vendas") == names_of(jobs, "desbuquei") > {"_daily", "_manual", "_wal"}
+    assert names_of(jobs, "vendas") == names_of(jobs, "desbuquei") > {"_daily", "_manual", "_watch"}
     assert names_of(schedules, "vendas") == names_of(schedules, "desbuquei") > {"_hourly_schedule"}
     parents = definitions.resolve_asset_graph().get(dg.AssetKey(["vendas", "weekly", "dump"])).parent_keys
     assert parents == {dg.AssetKey(["vendas", "source"]), dg.AssetKey(["vendas", "daily", "s3_archive"])}
@@ -85,7 +85,7 @@ def test_a_database_that_leaves_the_physical_part_to_another_has_no_wal_to_be_mi
         ("daily", "base_backup"),
         ("manual", "base_backup"),
     }
-    assert "_wal" not in names_of(definitions.get_repository_def().job_names, "vendas")
+    assert "_recovery_drill" not in names_of(definitions.get_repository_def().job_names, "vendas")
 
 
 Run = Callable[[str], Outcome]
@@ -135,5 +135,5 @@ def test_runs_of_a_database_that_hangs_leave_room_for_the_others_and_for_those_t
     under_way = TagConcurrencyLimitsCounter(limits, hanging)
     for name in definitions.get_repository_def().job_names:
         if not name.startswith("__"):
-            blocked = name.startswith("desbuquei_") and name != "desbuquei_wal"
+            blocked = name.startswith("desbuquei_") and name != "desbuquei_watch"
             assert under_way.is_blocked(_queued(name, definitions)) is blocked, name

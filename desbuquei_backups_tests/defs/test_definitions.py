@@ -207,7 +207,7 @@ def test_five_lines_of_policy_make_a_tier(gained: Policy) -> None:
         return {key.name for key in graph.asset_check_keys if key.asset_key.path[1] == tier}
 
     assert checks_of("yearly") == checks_of("weekly")
-    assert len(checks_of("yearly")) == 9
+    assert len(checks_of("yearly")) == 12
     slots = _slots("yearly", definitions)
     assert slots.get_partition_keys(current_time=datetime(2028, 1, 1, 2, 0, 1, tzinfo=UTC)) == [
         "2026-01-01-020000",

@@ -161,7 +161,7 @@ def test_however_its_tiers_are_started_the_database_is_read_once(
         judged = verdicts(instance, defined(), tier)
         for name in ("recovery_point_within_objective", "wal_is_continuous", "base_backup_verifies"):
             judged.pop(name, None)
-        assert len(judged) == 9
+        assert len(judged) == 12
         assert all(judged.values()), (tier, judged)
 
 

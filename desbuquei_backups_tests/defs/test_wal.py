@@ -47,10 +47,13 @@ def test_an_hour_of_wal_is_green_and_says_how_to_recover_to_it(run: Run, instanc
     done = run(slot)
     assert (done.errors, done.true) == ([], True)
     assert {check.name for check in done.checks if not check.passed} == {
+        "tables_match",
         "row_counts_match",
         "content_matches",
         "schema_matches",
+        "objects_match",
         "indexes_are_valid",
+        "pages_are_sound",
     }
     assert {check.description for check in done.checks if not check.passed} == {
         "not applicable: it holds WAL and no dump: recovery drills prove it"

@@ -306,7 +306,7 @@ def test_a_supabase_project_is_proved_with_what_is_left_out_named(
     for step in (seal, archive):
         step(site, slot)
     proof = prove(site, slot)
-    findings = [*proof.row_counts, *proof.contents, *proof.schema]
+    findings = proof.findings
     assert [finding for finding in findings if finding.verdict is Verdict.DIFFERS] == []
     assert proof.verdict is Verdict.UNCOMPARED
     assert all(finding.why for finding in findings if finding.verdict is Verdict.UNCOMPARED)

@@ -93,7 +93,9 @@ def test_a_table_that_is_lost_is_missing_in_counts_contents_and_schema(vandal, s
         assert lost[0].why == "not in the restored copy"
 
 
-@pytest.mark.parametrize(("rows", "why"), [(41, "-1 rows"), (None, "not in the source")], ids=["one too many", "NULL"])
+@pytest.mark.parametrize(
+    ("rows", "why"), [(41, "-1 rows"), (None, "not known of the source")], ids=["one too many", "NULL"]
+)
 def test_a_fingerprint_that_agrees_hides_no_count_that_does_not(site: Site, shop, slot: Slot, rows, why: str) -> None:
     tables = fill(site, slot).manifest.tables
     counted = [each.model_copy(update={"rows": rows}) if each.identity == "public.pedidos" else each for each in tables]

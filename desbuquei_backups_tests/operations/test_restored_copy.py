@@ -14,8 +14,10 @@ from desbuquei_backups.core.comparison import Verdict, tally
 from desbuquei_backups.core.errors import IntegrityError, NotFound, RestoreFailed, StoreUnreachable, TargetRefused
 from desbuquei_backups.core.manifest import DatabaseObject, Manifest, Requirement
 from desbuquei_backups.operations.archive import archive
+from desbuquei_backups.operations.comparing_schema import PROPERTIES
 from desbuquei_backups.operations.dump import take_dump
-from desbuquei_backups.operations.restored_copy import PROPERTIES, Proof, prove
+from desbuquei_backups.operations.equal_copy import Proof
+from desbuquei_backups.operations.restored_copy import prove
 from desbuquei_backups.operations.seal import seal
 from desbuquei_backups.operations.settings import RESTORE_URL
 from desbuquei_backups.storage import catalog
@@ -27,6 +29,15 @@ from desbuquei_backups_tests.operations.losses import Watching, line_of
 from desbuquei_backups_tests.urls import with_options
 
 PG_CLASS = 1259
+
+
+_KINDS = frozenset(
+    "table,view,materialized view,foreign table,sequence,index,primary key,foreign key,unique constraint,"
+    "exclusion constraint,check constraint,trigger,rule,policy,function,procedure,aggregate,type,domain,statistics,"
+    "collation,conversion,operator,operator class,operator family,text search configuration,cast,access method,"
+    "foreign-data wrapper,server,user mapping,event trigger,publication,table of a publication,default privileges,"
+    "schema,extension,column,not null,default,partition,row-level security,grantee,owned by desbuquei_app".split(",")
+)
 
 
 def archived(site, slot) -> Manifest:
@@ -60,13 +71,11 @@ def remade(site, slot, change: Callable[[bytes], bytes] = lambda plain: plain, *
 
 def wrong(proof: Proof) -> dict[str, str]:
     """The subjects that do not match, with why."""
-    findings = [*proof.row_counts, *proof.contents, *proof.schema, *proof.soundness]
-    return {finding.subject: finding.why for finding in findings if finding.verdict is Verdict.DIFFERS}
+    return {finding.subject: finding.why for finding in proof.findings if finding.verdict is Verdict.DIFFERS}
 
 
 def uncompared(proof: Proof) -> dict[str, str]:
-    findings = [*proof.row_counts, *proof.contents, *proof.schema, *proof.soundness]
-    return {finding.subject: finding.why for finding in findings if finding.verdict is Verdict.UNCOMPARED}
+    return {finding.subject: finding.why for finding in proof.findings if finding.verdict is Verdict.UNCOMPARED}
 
 
 def test_the_sample_is_proved_whole(sample_site, slot) -> None:
@@ -76,8 +85,10 @@ def test_the_sample_is_proved_whole(sample_site, slot) -> None:
     assert uncompared(proof) == {}
     assert proof.verdict is Verdict.MATCHES
     assert len(proof.row_counts) == len(manifest.tables)
-    assert len(proof.contents) == len(manifest.tables) + len(manifest.sequences) + 1
+    assert len(proof.contents) == len(proof.tables) == len(manifest.tables)
+    assert len(proof.objects) > len(manifest.sequences) + 80, tally(proof.objects)
     assert len(proof.schema) > 100, tally(proof.schema)
+    assert {each.kind for each in manifest.objects} >= _KINDS
     assert line_of(sample_site, slot)["recovery_tested"] is True
 
 
@@ -137,7 +148,7 @@ ROW = b"7\t7\t8.75\n"
 def test_the_smallest_loss_is_named(site, shop, slot, change, expected: dict[str, set[str]]) -> None:
     remade(site, slot, change)
     proof = prove(site, slot)
-    found = [finding for finding in (*proof.row_counts, *proof.contents) if finding.verdict is Verdict.DIFFERS]
+    found = [finding for finding in proof.findings if finding.verdict is Verdict.DIFFERS]
     assert {finding.subject for finding in found} == set(expected)
     for subject, why in expected.items():
         assert {finding.why for finding in found if finding.subject == subject} == why
@@ -202,7 +213,7 @@ def test_what_the_server_lacks_is_restored_around_and_neither_green_nor_red(site
     found = uncompared(proof)
     assert "only_there" in found["public.com_extensao"]
     assert {"TABLE public.com_extensao", "VIEW public.sobre_extensao", "EXTENSION only_there"} <= set(found)
-    matching = {finding.subject for finding in proof.contents if finding.verdict is Verdict.MATCHES}
+    matching = {finding.subject for finding in (*proof.contents, *proof.objects) if finding.verdict is Verdict.MATCHES}
     assert matching >= {"public.clientes", "public.pedidos", "public.vazia", "large objects"}
     assert [unmet.requirement.name for unmet in proof.lacking] == ["only_there"]
 
@@ -338,7 +349,7 @@ def test_a_database_of_somebody_else_on_the_restore_server_is_left_alone(site, s
         scratch.execute("drop database desbuquei_copy_of_mine")
 
 
-ODD = 'd\'água "x"; drop table t; -- $$ %s \\ ação 🗄'
+ODD = 'd\'água "x"; drop table t; -- $$ %s \\ <b>ação 🗄'
 
 
 @pytest.mark.parametrize("database_name", [ODD], ids=["odd"])

@@ -166,3 +166,20 @@ def test_a_pinned_session_writes_values_one_way(
             "current_setting('statement_timeout')"
         ).fetchone()
     assert row == ('("2026-02-02 02:00:00+00","\\\\x01",0.1,"1 day")', "0")
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        (
+            f"postgresql://a%40b:{quote(SECRET, safe='')}@h:6432/x?sslmode=require",
+            "postgresql://a%40b@h:6432/copy?sslmode=require",
+        ),
+        ("postgresql://[::1]/x", "postgresql://[::1]:5432/copy"),
+        ("postgresql:///x?host=/run/pg&password=y", "postgresql://%2Frun%2Fpg:5432/copy"),
+    ],
+    ids=["a password", "IPv6", "a socket"],
+)
+def test_a_url_that_is_told_leads_there_without_the_password(url: str, told: str) -> None:
+    assert pg.without_password(pg.parse(url, setting=SETTING), "copy") == told
+    assert pg.parse(told, setting=SETTING)["dbname"] == "copy"
