@@ -24,7 +24,7 @@ identity_option = click.option(
 
 @contextmanager
 def open_site(*, bars: bool = True, identity: Path | None = None) -> Iterator[Site]:
-    """The site of this environment and the chosen_database database; ConfigurationError if the policy is bad.
+    """The site of this environment and the chosen database; ConfigurationError if the policy is bad.
 
     `bars=False`: nothing is drawn. `identity`: the file named on the command line.
     """

@@ -53,11 +53,9 @@ def command(
         raise click.UsageError("--budget goes with --all and --remote or --second")
     most = _bytes(budget) if budget is not None else None
     asked = _Asked(backup_ids, latest, everything, remote, second, identity, most)
-    return (
-        in_turn(lambda: _verify(asked, as_json=as_json), as_json=as_json)
-        if everything
-        else _verify(asked, as_json=as_json)
-    )
+    if everything:
+        return in_turn(lambda: _verify(asked, as_json=as_json), as_json=as_json)
+    return _verify(asked, as_json=as_json)
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,7 +102,7 @@ def test_status_answers_for_all_in_its_first_line_and_for_each_below(both: Both,
         assert [tier["last_good"] for tier in of_one["tiers"] if tier["last_good"]] == [slot.backup_id]
         assert of_one["recovery_times"][0]["objective_seconds"] == objective
         command = "desbuquei " if name == "desbuquei" else f"desbuquei --database {name} "
-        assert f"{command}backup hourly" in str([tier["trouble"] for tier in of_one["tiers"]])
+        assert f"{command}backup quarterly" in str([tier["trouble"] for tier in of_one["tiers"]])
     only = both("status", "--database", "vendas", "--json").document
     assert only.keys() == found["databases"]["vendas"].keys()
 
