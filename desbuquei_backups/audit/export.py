@@ -44,6 +44,6 @@ def export_checks(facts: Facts, folder: Path) -> Exported:
 
 
 def _row(each: Checked) -> tuple[object, ...]:
-    tier = each.backup_id.partition("-")[0]
+    tier = each.backup_id.partition("-")[0] if each.backup_id is not None else None
     verdict = each.verdict.value if each.verdict is not None else None
     return each.at, each.backup_id, tier, each.step, each.check, verdict, each.summary, each.link

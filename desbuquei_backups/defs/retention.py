@@ -8,9 +8,10 @@ import dagster as dg
 from desbuquei_backups.core.errors import BackupError
 from desbuquei_backups.core.tiers import Policy
 from desbuquei_backups.defs.assets import OWNERS
-from desbuquei_backups.defs.rendering import check_result, retention_metadata
+from desbuquei_backups.defs.general_checks import general, general_untrue
+from desbuquei_backups.defs.rendering import retention_metadata
 from desbuquei_backups.defs.resources import Backups
-from desbuquei_backups.defs.steps import Steps, failure, untrue
+from desbuquei_backups.defs.steps import Steps, failure
 from desbuquei_backups.operations.honoured import honoured
 from desbuquei_backups.operations.prune import prune
 from desbuquei_backups.operations.site import Site
@@ -49,9 +50,12 @@ def retention(policy: Policy, *, retry_delay: float) -> dg.AssetsDefinition:
     def retention(context: dg.AssetExecutionContext, backups: Backups) -> Steps:
         try:
             with backups.site(context.log) as site:
-                yield _pruned(site)
+                try:
+                    yield _pruned(site)
+                except BackupError as error:
+                    yield from general_untrue(site, "retention", error, checks.RETENTION_IS_HONOURED)
+                    raise
         except BackupError as error:
-            yield from untrue(error, checks.RETENTION_IS_HONOURED)
             raise failure(error) from None
 
     return retention
@@ -69,5 +73,5 @@ def _pruned(site: Site) -> dg.MaterializeResult[Any]:
         wal += [f"second place: {line}" for line in wal_lines(site.second, dry_run=False)]
     return dg.MaterializeResult(
         metadata={**retention_metadata(done), "WAL": "; ".join(wal) or "none"},
-        check_results=[check_result(checks.retention_is_honoured(found))],
+        check_results=[general(site, "retention", checks.retention_is_honoured(found))],
     )
