@@ -17,6 +17,8 @@ from desbuquei_backups.defs.evidence import evidence_anchor
 from desbuquei_backups.defs.partitions import slots_of
 from desbuquei_backups.defs.recovery_drill import DUE as DRILL_DUE
 from desbuquei_backups.defs.recovery_drill import recovery_drill
+from desbuquei_backups.defs.reproof import DUE as REPROOF_DUE
+from desbuquei_backups.defs.reproof import reproof
 from desbuquei_backups.defs.resources import Backups
 from desbuquei_backups.defs.retention import DUE as RETENTION_DUE
 from desbuquei_backups.defs.retention import retention
@@ -67,6 +69,7 @@ def build(
         ("retention", RETENTION_DUE, "What the policy no longer keeps goes; a reason is given for every backup."),
         ("evidence", EVIDENCE_DUE, "The chain of evidence is walked, and its head anchored elsewhere."),
         ("audit_report", REPORT_DUE, "What was promised is held against what can be shown, for an auditor."),
+        ("reproof", REPROOF_DUE, "Copies of longer tiers whose turn it is are restored once more, or thawed for it."),
     ):
         asset = {"evidence": "evidence_anchor"}.get(name, name)
         job = dg.define_asset_job(
@@ -104,6 +107,7 @@ def build(
             retention(policy, retry_delay=retry_delay),
             evidence_anchor(policy, retry_delay=retry_delay),
             audit_report(policy, retry_delay=retry_delay),
+            reproof(policy, retry_delay=retry_delay),
             wal(policy.database),
             *([second_wal(policy.database)] if second_place else []),
             recovery_drill(policy),

@@ -8,7 +8,7 @@ import dagster as dg
 
 from desbuquei_backups.core.errors import BackupError, ConfigurationError
 from desbuquei_backups.core.tiers import Policy
-from desbuquei_backups.defs.assets import OWNERS
+from desbuquei_backups.defs.daily import daily
 from desbuquei_backups.defs.rendering_report import report_metadata
 from desbuquei_backups.defs.resources import Backups
 from desbuquei_backups.defs.steps import failure
@@ -28,21 +28,20 @@ class Asked(dg.Config):
 
 def audit_report(policy: Policy, *, retry_delay: float) -> dg.AssetsDefinition:
     """The asset of one database."""
-    database = policy.database
 
-    @dg.asset(
-        key=[database, "audit_report"],
-        group_name="evidence",
-        owners=OWNERS,
+    @daily(
+        policy.database,
+        "audit_report",
+        group="evidence",
         kinds={"html"},
-        deps=[[database, "evidence_anchor"]],
-        retry_policy=dg.RetryPolicy(max_retries=2, delay=retry_delay, backoff=dg.Backoff.EXPONENTIAL),
+        after=[["evidence_anchor"]],
         description=(
-            "The compliance report: a verdict for each control, with its promise, its evidence and its exceptions, as "
-            f"HTML, JSON and PDF in `{FOLDER}/` of the backup folder, a file a month. What cannot be known says so; "
-            "nothing holds by default.\n\nThe policy is said in the chain of evidence, so that a change of it shows. "
-            "Run it with `start` and `end` for any other period."
+            "The compliance report: a verdict for each control, with its promise, its evidence and its "
+            f"exceptions, as HTML, JSON and PDF in `{FOLDER}/` of the backup folder, a file a month. What cannot "
+            "be known says so; nothing holds by default.\n\nThe policy is said in the chain of evidence, so that "
+            "a change of it shows. Run it with `start` and `end` for any other period."
         ),
+        retry_delay=retry_delay,
     )
     def audit_report(context: dg.AssetExecutionContext, backups: Backups, config: Asked) -> dg.MaterializeResult[None]:
         try:

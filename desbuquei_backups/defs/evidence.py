@@ -4,7 +4,7 @@ import dagster as dg
 
 from desbuquei_backups.core.errors import BackupError, NotFound
 from desbuquei_backups.core.tiers import Policy
-from desbuquei_backups.defs.assets import OWNERS
+from desbuquei_backups.defs.daily import daily
 from desbuquei_backups.defs.rendering import check_result, evidence_metadata
 from desbuquei_backups.defs.resources import Backups
 from desbuquei_backups.defs.steps import Steps, failure, untrue
@@ -18,29 +18,22 @@ DUE = "0 5 * * *"  # after retention, so that what it pruned is anchored the sam
 
 def evidence_anchor(policy: Policy, *, retry_delay: float) -> dg.AssetsDefinition:
     """The asset of one database."""
-    database = policy.database
 
-    @dg.asset(
-        key=[database, "evidence_anchor"],
-        group_name="evidence",
-        owners=OWNERS,
+    @daily(
+        policy.database,
+        "evidence_anchor",
+        group="evidence",
         kinds={"s3"},
-        deps=[[database, "retention"]],
-        retry_policy=dg.RetryPolicy(max_retries=2, delay=retry_delay, backoff=dg.Backoff.EXPONENTIAL),
-        check_specs=[
-            dg.AssetCheckSpec(
-                checks.EVIDENCE_IS_UNBROKEN,
-                asset=[database, "evidence_anchor"],
-                description=checks.DESCRIPTIONS[checks.EVIDENCE_IS_UNBROKEN],
-            )
-        ],
+        after=[["retention"]],
+        checks={checks.EVIDENCE_IS_UNBROKEN: checks.DESCRIPTIONS[checks.EVIDENCE_IS_UNBROKEN]},
         description=(
-            "The chain of evidence: manifests, check results and what was pruned, each link with the SHA-256 of the "
-            f"one before, kept {policy.evidence.kept_in_s3} in S3. What is new since yesterday is walked, all of it "
-            "once a month, and compared with the manifests in the bucket.\n\n"
-            "Its head is told to the policy's anchor_command, and the links are copied to the second place, so that a "
-            "cut-off or rewritten end is found."
+            "The chain of evidence: manifests, check results and what was pruned, each link with the SHA-256 of "
+            f"the one before, kept {policy.evidence.kept_in_s3} in S3. What is new since yesterday is walked, all "
+            "of it once a month, and compared with the manifests in the bucket.\n\n"
+            "Its head is told to the policy's anchor_command, and the links are copied to the second place, so "
+            "that a cut-off or rewritten end is found."
         ),
+        retry_delay=retry_delay,
     )
     def evidence_anchor(context: dg.AssetExecutionContext, backups: Backups) -> Steps:
         judged = False

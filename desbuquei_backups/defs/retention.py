@@ -7,7 +7,7 @@ import dagster as dg
 
 from desbuquei_backups.core.errors import BackupError
 from desbuquei_backups.core.tiers import Policy
-from desbuquei_backups.defs.assets import OWNERS
+from desbuquei_backups.defs.daily import daily
 from desbuquei_backups.defs.general_checks import general, general_untrue
 from desbuquei_backups.defs.rendering import retention_metadata
 from desbuquei_backups.defs.resources import Backups
@@ -23,29 +23,22 @@ DUE = "30 4 * * *"  # after the tiers of 02:00, and away from the hour
 
 def retention(policy: Policy, *, retry_delay: float) -> dg.AssetsDefinition:
     """The asset of one database."""
-    database = policy.database
     longest = [f"{name}: {tier.kept_in_s3} in S3" for name, tier in policy.tiers.items()]
 
-    @dg.asset(
-        key=[database, "retention"],
-        group_name="retention",
-        owners=OWNERS,
+    @daily(
+        policy.database,
+        "retention",
+        group="retention",
         kinds={"s3"},
-        deps=[[database, tier, "s3_archive"] for tier in policy.tiers],
-        retry_policy=dg.RetryPolicy(max_retries=2, delay=retry_delay, backoff=dg.Backoff.EXPONENTIAL),
-        check_specs=[
-            dg.AssetCheckSpec(
-                checks.RETENTION_IS_HONOURED,
-                asset=[database, "retention"],
-                description=checks.DESCRIPTIONS[checks.RETENTION_IS_HONOURED],
-            )
-        ],
+        after=[[tier, "s3_archive"] for tier in policy.tiers],
+        checks={checks.RETENTION_IS_HONOURED: checks.DESCRIPTIONS[checks.RETENTION_IS_HONOURED]},
         description=(
-            "What the policy no longer keeps goes, on disk and in S3 each by its own rule, with every version of it; a "
-            f"reason is given for every backup. Kept are {'; '.join(longest)}.\n\n"
-            "Never pruned: the newest restorable backup, those of which there are never fewer, what another one needs, "
-            "what is locked, held or being read, and a copy on disk that S3 has not whole."
+            "What the policy no longer keeps goes, on disk and in S3 each by its own rule, with every version of "
+            f"it; a reason is given for every backup. Kept are {'; '.join(longest)}.\n\n"
+            "Never pruned: the newest restorable backup, those of which there are never fewer, what another one "
+            "needs, what is locked, held or being read, and a copy on disk that S3 has not whole."
         ),
+        retry_delay=retry_delay,
     )
     def retention(context: dg.AssetExecutionContext, backups: Backups) -> Steps:
         try:
