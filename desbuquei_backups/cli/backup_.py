@@ -1,18 +1,24 @@
 """`desbuquei backup TIER`: run the tier's Dagster job, for the slot that is open now or for one to be finished."""
 
 import os
+from typing import TYPE_CHECKING
 
 import click
 
 from desbuquei_backups.cli.asking import login_name
 from desbuquei_backups.cli.output import json_option, messages, print_json
 from desbuquei_backups.cli.progress import Bars
+from desbuquei_backups.cli.reported import print_made, report_document
 from desbuquei_backups.cli.summary import document, print_outcome
 from desbuquei_backups.core.errors import ConfigurationError, SlotError
 from desbuquei_backups.core.slots import Slot
 from desbuquei_backups.operations.asked import Asked
 from desbuquei_backups.operations.settings import EMBEDDED, S3_URL, URLS, Settings, from_environment
 from desbuquei_backups.operations.site import Site
+
+if TYPE_CHECKING:
+    from desbuquei_backups.audit.model import Report
+    from desbuquei_backups.audit.report import Written
 
 
 @click.command("backup")
@@ -101,8 +107,12 @@ def run_tier(
     reason: str | None = None,
     as_json: bool,
     ui: str | None = None,
+    report: bool = False,
 ) -> int:
-    """Run the tier's job for its open slot, or `slot`, and print what it did; 1 if it failed or a check is untrue."""
+    """Run the tier's job for its open slot, or `slot`, and print what it did; 1 if it failed or a check is untrue.
+
+    `report`: the month's audit report is made, too.
+    """
     from desbuquei_backups.cli import runs
     from desbuquei_backups.defs.steps import STOPPED
     from desbuquei_backups.embedded.settings import with_embedded_servers
@@ -113,13 +123,23 @@ def run_tier(
     launch = runs.Launch(settings.policy, slot, tags, asked)
     with with_embedded_servers(settings) as running, Bars() as bars:
         outcome = runs.run(settings, launch, progress=bars, said=lambda text: messages().print(text, style="dim"))
+        made = _reported(Site(running, progress=bars)) if report and outcome is not None else None
     if outcome is not None and STOPPED in outcome.errors:
         raise KeyboardInterrupt
     if outcome is None:
         messages().print("detached: the run goes on in Dagster; look there for its end", style="yellow")
         return 0
     if as_json:
-        print_json(document(outcome, running))
+        print_json({**document(outcome, running), **(report_document(*made) if made is not None else {})})
     else:
         print_outcome(outcome, running, ui=ui)
+        if made is not None:
+            print_made(*made)
     return 0 if outcome.true else 1
+
+
+def _reported(site: Site) -> "tuple[Report, Written]":
+    """Without the PDF, which would take as long again."""
+    from desbuquei_backups.audit.report import of_this_month
+
+    return of_this_month(site, pdf=False)

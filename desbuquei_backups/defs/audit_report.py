@@ -1,7 +1,7 @@
 """The asset `audit_report`: once a day what was promised is held against what can be shown, for an auditor."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
@@ -12,11 +12,9 @@ from desbuquei_backups.defs.daily import daily
 from desbuquei_backups.defs.rendering_report import report_metadata
 from desbuquei_backups.defs.resources import Backups
 from desbuquei_backups.defs.steps import failure
-from desbuquei_backups.operations import said
 from desbuquei_backups.operations.site import Site
 
 DUE = "30 5 * * *"  # after the chain of evidence was walked
-FOLDER = "reports"  # in the backup folder
 
 
 class Asked(dg.Config):
@@ -37,7 +35,7 @@ def audit_report(policy: Policy, *, retry_delay: float) -> dg.AssetsDefinition:
         after=[["evidence_anchor"]],
         description=(
             "The compliance report: a verdict for each control, with its promise, its evidence and its "
-            f"exceptions, as HTML, JSON and PDF in `{FOLDER}/` of the backup folder, a file a month. What cannot "
+            "exceptions, as HTML, JSON and PDF in `reports/` of the backup folder, a file a month. What cannot "
             "be known says so; nothing holds by default.\n\nThe policy is said in the chain of evidence, so that "
             "a change of it shows. Run it with `start` and `end` for any other period."
         ),
@@ -54,26 +52,16 @@ def audit_report(policy: Policy, *, retry_delay: float) -> dg.AssetsDefinition:
 
 
 def _reported(site: Site, asked: Asked, log: dg.DagsterLogManager) -> Mapping[str, Any]:
-    from desbuquei_backups.audit.report import make, period_of, write
+    from desbuquei_backups.audit import report as reports
 
-    said.policy(site)
-    now = site.now()
     if asked.start is None and asked.end is None:
-        start = _month_of_yesterday(now)
-        name = f"{site.policy.database}-audit-{start:%Y-%m}"
-        report = make(site, period_of(start, now, now))
+        report, written = reports.of_this_month(site)
     else:
-        name = None
-        report = make(site, period_of(_day(asked.start), _day(asked.end), now))
-    written = write(report, site.settings.folder / FOLDER, name)
+        report = reports.make(site, reports.period_of(_day(asked.start), _day(asked.end), site.now()))
+        written = reports.write(report, site.settings.folder / reports.FOLDER)
     if written.no_pdf is not None:
         log.warning(str(written.no_pdf))
     return report_metadata(report, written)
-
-
-def _month_of_yesterday(now: datetime) -> datetime:
-    """On the first of a month, the month that is over."""
-    return (now - timedelta(days=1)).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
 
 
 def _day(given: str | None) -> datetime | None:
