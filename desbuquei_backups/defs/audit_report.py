@@ -12,6 +12,7 @@ from desbuquei_backups.defs.daily import daily
 from desbuquei_backups.defs.rendering_report import report_metadata
 from desbuquei_backups.defs.resources import Backups
 from desbuquei_backups.defs.steps import failure
+from desbuquei_backups.operations import said
 from desbuquei_backups.operations.site import Site
 
 DUE = "30 5 * * *"  # after the chain of evidence was walked
@@ -57,6 +58,7 @@ def _reported(site: Site, asked: Asked, log: dg.DagsterLogManager) -> Mapping[st
     if asked.start is None and asked.end is None:
         report, written = reports.of_this_month(site)
     else:
+        said.policy(site)
         report = reports.make(site, reports.period_of(_day(asked.start), _day(asked.end), site.now()))
         written = reports.write(report, site.settings.folder / reports.FOLDER)
     if written.no_pdf is not None:

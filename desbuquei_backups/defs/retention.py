@@ -12,6 +12,7 @@ from desbuquei_backups.defs.general_checks import general, general_untrue
 from desbuquei_backups.defs.rendering import retention_metadata
 from desbuquei_backups.defs.resources import Backups
 from desbuquei_backups.defs.steps import Steps, failure
+from desbuquei_backups.operations.disk_use import disk_use
 from desbuquei_backups.operations.honoured import honoured
 from desbuquei_backups.operations.prune import prune
 from desbuquei_backups.operations.site import Site
@@ -64,7 +65,12 @@ def _pruned(site: Site) -> dg.MaterializeResult[Any]:
     wal = wal_lines(site, dry_run=False)
     if site.second is not None:
         wal += [f"second place: {line}" for line in wal_lines(site.second, dry_run=False)]
+    disk = disk_use(site.settings.folder)
     return dg.MaterializeResult(
-        metadata={**retention_metadata(done), "WAL": "; ".join(wal) or "none"},
+        metadata={
+            **retention_metadata(done),
+            "WAL": "; ".join(wal) or "none",
+            **({"disk (percent)": disk.percent, "disk, free (bytes)": disk.free} if disk is not None else {}),
+        },
         check_results=[general(site, "retention", checks.retention_is_honoured(found))],
     )

@@ -13,6 +13,7 @@ from desbuquei_backups.core.looks import look
 from desbuquei_backups.core.tiers import Policy
 from desbuquei_backups.defs.assets import OWNERS
 from desbuquei_backups.defs.rendering import check_result, skipped_check
+from desbuquei_backups.defs.rendering_wal import wal_metadata
 from desbuquei_backups.defs.resources import Backups
 from desbuquei_backups.defs.steps import failure
 from desbuquei_backups.defs.wal_judged import judged
@@ -85,6 +86,7 @@ def wal_checks(policy: Policy, *, second_place: bool = False) -> dg.AssetChecksD
             [shortened(judgement) for judgement, _ in found],
             looked=lambda before: look(before, site.now(), age),
         )
+        context.op_execution_context.log_event(dg.AssetObservation(asset, metadata=wal_metadata(state)))
         for judgement, worst in found:
             yield check_result(judgement, worst=worst, asset=asset)
         if second_place and there is not None:

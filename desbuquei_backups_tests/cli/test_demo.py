@@ -75,7 +75,9 @@ def test_the_demo_backs_up_proves_and_does_not_dump_twice(trial_home: Path) -> N
     assert "2 does not hold  Immutability, Off-site copy" in again.stdout
     assert f"report: {page}" in again.stdout
     assert [
-        line for line in again.stdout.splitlines() if len(line) > 80 and not line.startswith(("files:", "S3:", "report:"))
+        line
+        for line in again.stdout.splitlines()
+        if len(line) > 80 and not line.startswith(("files:", "S3:", "report:"))
     ] == []
 
 

@@ -36,6 +36,7 @@ def test_a_day_on_which_all_is_kept_says_so(run: Run, pruned: Callable[[], Outco
     assert found.true
     (step,) = found.steps
     assert {name: step.metadata[name] for name in ("kept", "gone", "failed")} == {"kept": 2, "gone": 0, "failed": 0}
+    assert 0 <= step.metadata["disk (percent)"] <= 100
     assert {row["why"] for row in step.metadata["verdicts"]} == {"its slot is open"}
     assert {row["backup"] for row in step.metadata["verdicts"]} == {done.slot.backup_id}
     (check,) = found.checks

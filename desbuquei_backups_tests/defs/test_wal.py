@@ -80,6 +80,15 @@ def test_wal_without_a_base_backup_is_no_way_back(looked, slot: Slot) -> None:
     assert (link.backup_id, link.body["step"], "looks" in link.body) == (None, "wal", False)
 
 
+def test_each_look_is_a_point_of_a_trend(looked, instance, slot: Slot) -> None:
+    assert isinstance(drain(Site(from_environment(os.environ)), slot.backup_id), Drained)
+    looked()
+    (seen,) = instance.fetch_observations(dg.AssetKey(["desbuquei", "wal"]), limit=5).records
+    shown = {name: value.value for name, value in seen.asset_observation.metadata.items()}
+    assert shown["recovery point, age (seconds)"] == 0.0
+    assert (shown["segments in S3"], shown["gaps"]) == (1, 0)
+
+
 def test_a_second_place_that_does_not_answer_is_a_warning_of_its_own(looked, environment, sample_url) -> None:
     environment.setenv(SECOND_S3_URL, "s3://elsewhere/backups")
     environment.setenv("DESBUQUEI_SECOND_AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{free_port()}")
