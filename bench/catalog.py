@@ -47,11 +47,11 @@ def measured(place: Place, *, times: int = 3, loads: int = 5) -> dict[str, Any]:
         for _ in range(times):
             for command in _COMMANDS:
                 desbuquei = str(Path(sys.executable).with_name("desbuquei"))
-                commands[" ".join(command)].append(_run([desbuquei, *command], environment, may_end=(0, 1)))
+                commands[" ".join(command)].append(ran([desbuquei, *command], environment, may_end=(0, 1)))
         imports: dict[str, list[Ran]] = {_DAGSTER: [], _LOCATION: []}
         for _ in range(loads):
             for program, runs in imports.items():
-                runs.append(_run([sys.executable, "-c", program], environment))
+                runs.append(ran([sys.executable, "-c", program], environment))
     return {
         "hourlies": HOURLIES,
         "commands": {name: _told(runs) for name, runs in commands.items()},
@@ -68,7 +68,7 @@ def _told(runs: Sequence[Ran]) -> dict[str, Any]:
     }
 
 
-def _run(command: Sequence[str], environment: Mapping[str, str], *, may_end: Sequence[int] = (0,)) -> Ran:
+def ran(command: Sequence[str], environment: Mapping[str, str], *, may_end: Sequence[int] = (0,)) -> Ran:
     os.sync()
     done = subprocess.run(
         [sys.executable, "-m", "bench.child", "process", *command],

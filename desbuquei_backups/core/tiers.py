@@ -33,6 +33,7 @@ RESERVED = {
     "drills",
     "evidence",
     "evidence_anchor",
+    "evidence_packs",
     "probe",
     "recovery_drill",
     "rejected",

@@ -4,15 +4,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from desbuquei_backups.core.anchors import Anchor, against
-from desbuquei_backups.core.evidence import FOLDER, Head, Kind, Link, link_key, sequence_of, sha256_of
+from desbuquei_backups.core.evidence import Head, Kind, Link, link_key, sequence_of, sha256_of
 from desbuquei_backups.core.evidence_walk import Break, Fault, Step, walk
 from desbuquei_backups.core.signatures import Signatures, Verifier
 from desbuquei_backups.operations.evidence_head import find
+from desbuquei_backups.operations.evidence_packs import read_links
 from desbuquei_backups.operations.manifests_said import ManifestsSaid
 from desbuquei_backups.operations.records_said import RecordsSaid
 from desbuquei_backups.operations.site import Site
 from desbuquei_backups.operations.whole_versions import with_whole_versions
-from desbuquei_backups.storage.in_order import read_in_order
 
 
 @dataclass(slots=True)
@@ -66,7 +66,7 @@ def audit(
     since = site.policy.evidence.kept_in_s3.before(site.now())
     anchored = {anchor.sequence for anchor in anchors}
     walked: dict[int, str] = {}
-    found = read_in_order(site.bucket, site.bucket.keys(FOLDER, after=_before(start)), site.progress.advance)
+    found = read_links(site.bucket, start, site.progress.advance)
     steps = walk(found, site.policy.database, start=start, kept_since=since, heard=signatures.heard)
     for step in _beside_second(site, steps, start, done) if second else steps:
         done.breaks += step.breaks
@@ -92,16 +92,10 @@ def audit(
     return done
 
 
-def _before(start: int) -> str:
-    return link_key(start - 1).removeprefix(FOLDER)
-
-
 def _beside_second(site: Site, steps: Iterable[Step], start: int, done: Audited) -> Iterator[Step]:
     """The same steps, each with what the second place's copy of it shows; the breaks of its end go into `done`."""
-    bucket = site.at_second_place.bucket
-    pairs = (
-        (sequence_of(key), content) for key, content in read_in_order(bucket, bucket.keys(FOLDER, after=_before(start)))
-    )
+    there = read_links(site.at_second_place.bucket, start, packs=site.bucket)
+    pairs = ((sequence_of(key), content) for key, content in there)
     copies = ((number, sha256_of(content)) for number, content in pairs if number is not None)
     copy, last = next(copies, None), None
     for step in steps:
