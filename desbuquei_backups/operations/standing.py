@@ -3,6 +3,7 @@
 What was said last is remembered on this machine. Where that is lost, it is said once more.
 """
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -10,12 +11,14 @@ from typing import Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
+from desbuquei_backups.core.errors import BackupError
 from desbuquei_backups.core.looks import Looks, after
 from desbuquei_backups.operations import said
 from desbuquei_backups.operations.site import Site
 from desbuquei_backups.storage import disk
 
 WAL = "wal"
+_LOG = logging.getLogger(__name__)
 Looked = Callable[[Looks | None], Looks | None]
 
 
@@ -30,7 +33,17 @@ class _Remembered(BaseModel):
 
 
 def checks(site: Site, step: str, results: Sequence[dict[str, Any]], *, looked: Looked = lambda before: before) -> None:
-    """Say the results if they are worth it. `looked`: makes of the looks until now those with this one. DiskError."""
+    """Say the results if they are worth it. `looked`: makes of the looks until now those with this one.
+
+    What stands in the way is logged, and keeps no check from being judged: it is said next time.
+    """
+    try:
+        _say(site, step, results, looked)
+    except BackupError as error:
+        _LOG.warning("what the checks of %s found is not in the chain of evidence: %s", step, error.what)
+
+
+def _say(site: Site, step: str, results: Sequence[dict[str, Any]], looked: Looked) -> None:
     before, now = _recall(site, step), site.now()
     verdicts = {str(each["check"]): str(each["verdict"]) for each in results}
     looks = looked(before.looks)

@@ -51,6 +51,18 @@ def test_a_day_of_looks_is_one_link_and_a_verdict_that_turns_is_said_at_once(hos
     assert (here.since, here.until) == (covered[-1].until, clock.now - QUARTER)
 
 
+def test_a_disk_that_is_full_keeps_no_check_from_being_judged_and_it_is_said_later(
+    host: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    blocked = host.settings.folder / ".said-disk.json"
+    blocked.mkdir(parents=True)
+    standing.checks(host, "disk", result("matches"))
+    assert "is not in the chain of evidence" in caplog.text
+    blocked.rmdir()
+    standing.checks(host, "disk", result("matches"))
+    assert len(links(host.bucket)) == 1
+
+
 def test_where_what_was_said_is_lost_or_was_of_another_bucket_it_is_said_again(host: Site, make_site: MakeSite) -> None:
     for _ in range(2):
         standing.checks(host, "disk", result("matches"))
