@@ -1,4 +1,4 @@
-"""`python -m bench` measures everything; `catalog`, `audit`, `proof` and so on a part; `table` prints the last.
+"""`python -m bench` measures all; `catalog`, `audit`, `chain`, `proof` and so on a part; `table` prints the last.
 
 Of `recovery`, `--scale 4 --rounds 1 --wal-mb 200 --seconds 3` is a trial that takes a minute; what is given as it
 stands takes about 15 minutes and 20 GB of disk. It needs servers of its own: it runs on this machine alone.
@@ -13,7 +13,19 @@ from typing import Any
 
 import click
 
-from bench import audit_year, catalog, goals, pgbackrest, procedures, promotion, proof, recovery, report, vault
+from bench import (
+    audit_year,
+    catalog,
+    chain_year,
+    goals,
+    pgbackrest,
+    procedures,
+    promotion,
+    proof,
+    recovery,
+    report,
+    vault,
+)
 from bench.databases import Size, made
 from bench.place import ROOT, Place, opened
 from bench.procedures import Measured
@@ -80,6 +92,17 @@ def only_audit(rounds: int) -> None:
     audited = _audited(rounds)
     click.echo(json.dumps(audited, indent=2))
     click.echo("\n" + "\n".join(goals.goals_table(goals.audit_goals(audited))))
+
+
+@main.command(name="chain")
+@click.option("--rounds", default=3, show_default=True, type=click.IntRange(1), help="How often it is measured.")
+@click.pass_obj
+def only_chain(home_and_name: tuple[Path, str], rounds: int) -> None:
+    """Measure only the walk of a year's chain of evidence; prints it, and writes nothing down. Takes some minutes."""
+    with opened(*home_and_name) as place:
+        walked = chain_year.measured(place, rounds=rounds)
+    click.echo(json.dumps(walked, indent=2))
+    click.echo("\n" + "\n".join(goals.goals_table(goals.chain_goals(walked))))
 
 
 def _audited(rounds: int = 3) -> dict[str, Any]:

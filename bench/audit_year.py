@@ -34,7 +34,7 @@ def reported() -> dict[str, Any]:
 
     policy, now = load_policy(), datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
     slots = [Slot("hourly", due) for due in islice(due_before(policy.scheduled["hourly"], now), HOURS)][::-1]
-    links = list(_links(slots))
+    links = list(links_of(slots))
     seconds: dict[str, float] = {}
 
     def timed(stage: str, work: Callable[[], Any]) -> Any:
@@ -64,13 +64,13 @@ def reported() -> dict[str, Any]:
     return {"stages": seconds, "cpu": cpu, "html_bytes": len(page.encode()), "links": len(links)}
 
 
-def _links(slots: list[Slot]) -> Iterator[tuple[str, bytes]]:
-    """Each backup sealed, archived and checked, a minute apart: a link each, and one for each step's checks."""
+def links_of(slots: list[Slot], second: Kind = Kind.ARCHIVED) -> Iterator[tuple[str, bytes]]:
+    """Each backup sealed, archived (or what is said `second`), checked, a minute apart: a link each, and one a step."""
     head = NOTHING
     for slot in slots:
         bodies: list[tuple[Kind, dict[str, Any]]] = [
             (Kind.MANIFEST, of_manifest(small_manifest(slot))),
-            (Kind.ARCHIVED, {"sha256": "0" * 64, "where": "s3"}),
+            (second, {"sha256": "0" * 64, "where": "s3", "place": "s3"}),
         ]
         bodies += [(Kind.CHECKS, {"step": step, "checks": list(map(_true, names))}) for step, names in _CHECKS.items()]
         for number, (kind, body) in enumerate(bodies):

@@ -49,7 +49,7 @@ def measured(place: Place, *, times: int = 3, loads: int = 5) -> dict[str, Any]:
         for _ in range(times):
             for command in _COMMANDS:
                 desbuquei = str(Path(sys.executable).with_name("desbuquei"))
-                commands[" ".join(command)].append(_run([desbuquei, *command], environment, may_end=(0, 1)))
+                commands[" ".join(command)].append(ran([desbuquei, *command], environment, may_end=(0, 1)))
         found = loaded(environment, loads=loads)
     return {"hourlies": HOURLIES, "commands": {name: _told(runs) for name, runs in commands.items()}, **found}
 
@@ -68,7 +68,7 @@ def loaded(environment: Mapping[str, str], *, loads: int = 5) -> dict[str, Any]:
     runs: dict[str, list[Ran]] = {name: [] for name in programs}
     for _ in range(loads):
         for name, (program, given) in programs.items():
-            runs[name].append(_run([sys.executable, "-c", program], given))
+            runs[name].append(ran([sys.executable, "-c", program], given))
     return {"databases": DATABASES, **{name: _told(each) for name, each in runs.items()}}
 
 
@@ -80,7 +80,7 @@ def _told(runs: Sequence[Ran]) -> dict[str, Any]:
     }
 
 
-def _run(command: Sequence[str], environment: Mapping[str, str], *, may_end: Sequence[int] = (0,)) -> Ran:
+def ran(command: Sequence[str], environment: Mapping[str, str], *, may_end: Sequence[int] = (0,)) -> Ran:
     os.sync()
     done = subprocess.run(
         [sys.executable, "-m", "bench.child", "process", *command],

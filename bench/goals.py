@@ -79,6 +79,15 @@ def proof_goals(found: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
+def chain_goals(found: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What the walk of a year's chain from S3 may cost, once its links are packed."""
+    figure = f"`desbuquei audit verify` over {found['links']:,} links in S3"
+    return [
+        _goal(figure, median(run["wall"] for run in found["packed"]), "s", at_most=30),
+        _goal(f"{figure}, peak memory", max(run["peak_bytes"] for run in found["packed"]) / MB, "MB", at_most=300),
+    ]
+
+
 def promotion_goals(found: Mapping[str, Any]) -> list[dict[str, Any]]:
     """What passes for a second tier's copy, in MB, and its seconds; what is not the dump is records and manifests."""
     daily, weekly = found["daily"], found["weekly"]

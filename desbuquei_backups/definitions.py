@@ -19,6 +19,7 @@ from desbuquei_backups.defs.evidence import evidence_anchor
 from desbuquei_backups.defs.jobs import WATCH_DUE, tier_job, upkeep_job, upkeep_of, watch_job
 from desbuquei_backups.defs.partitions import slots_of
 from desbuquei_backups.defs.recovery_drill import recovery_drill
+from desbuquei_backups.defs.reproof import reproof
 from desbuquei_backups.defs.resources import Backups
 from desbuquei_backups.defs.retention import retention
 from desbuquei_backups.defs.run_process import orphaned_runs
@@ -57,6 +58,7 @@ def build(
         retention(policy, retry_delay=retry_delay),
         evidence_anchor(policy, retry_delay=retry_delay),
         audit_report(policy, retry_delay=retry_delay),
+        reproof(policy, retry_delay=retry_delay),
     ]
     looks = watch_checks(policy)
     if policy.physical:

@@ -140,6 +140,7 @@ def _drills(judging: Judging) -> Part:
     if newest is None:
         return Part(Verdict.NOT_KNOWN, "recovery drills: there was never one")
     faults = [f"drill of {each.drilled_at:%Y-%m-%d}: {fault}" for each in facts.drills for fault in each.faults]
+    faults += facts.unvouched
     faults += [
         f"drill of {each.drilled_at:%Y-%m-%d}: not checked: {one}" for each in facts.drills for one in each.unchecked
     ]

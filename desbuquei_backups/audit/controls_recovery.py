@@ -1,9 +1,9 @@
 """The controls of how much is lost and how long it takes: recovery point and recovery time against the objectives."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
-from desbuquei_backups.audit.judging import WAL_IS_CONTINUOUS, Judging, Part, together
+from desbuquei_backups.audit.judging import WAL_IS_CONTINUOUS, WAL_STAYS_CONTINUOUS, Judging, Part, together
 from desbuquei_backups.audit.model import Control, Verdict
 from desbuquei_backups.audit.plots import Line
 from desbuquei_backups.audit.recovery_points import Peak, worst
@@ -17,6 +17,9 @@ _HOW = (
     "much would have been lost."
 )
 _LESS = "Between recovery points WAL is archived, too: what would really have been lost was less, or equal."
+_LOOKS = (
+    "Between backups by looks at the WAL: what could be recovered to at one grows older until the next, and no older."
+)
 
 
 def recovery_point(judging: Judging) -> Control:
@@ -25,19 +28,24 @@ def recovery_point(judging: Judging) -> Control:
     objective, found = facts.policy.recovery_point_objective, judging.peaks
     top = worst(found)
     over = sorted((each for each in found if each.age > objective), key=lambda each: -each.age)
-    long = [each for each in over if each.age > objective * _LITTLE]
-    continuous = [each for each in facts.checks if (each.step, each.check) == WAL_IS_CONTINUOUS]
+    long = [each for each in over if each.seen is None and each.age > objective * _LITTLE]
+    continuous = [each for each in facts.checks if (each.step, each.check) in (WAL_IS_CONTINUOUS, WAL_STAYS_CONTINUOUS)]
     broken = [each for each in continuous if each.verdict is Compared.DIFFERS and facts.period.has(each.at)]
     exceptions = [_named(each) for each in long]
     if len(over) > len(long):
         most = next(each for each in over if each not in long).age
         exceptions.append(
-            f"{len(over) - len(long):,} times a little longer than promised, up to {in_words(most)}: a backup that "
-            "is due as often as is promised takes its own time on top"
+            f"{len(over) - len(long):,} times a little longer than promised, up to {in_words(most)}: what comes as "
+            "often as is promised takes its own time on top"
         )
-    exceptions += [f"{each.backup_id}: WAL was not continuous: {each.summary}" for each in broken]
+    exceptions += [
+        f"{each.backup_id or f'{each.at:%Y-%m-%d %H:%M} UTC'}: WAL was not continuous: {each.summary}"
+        for each in broken
+    ]
     told = [_HOW]
-    if any(each.wal for each in judging.archived):
+    if any(each.seen is not None for each in found):
+        told += [_LOOKS, *_looked(judging)]
+    elif any(each.wal for each in judging.archived):
         told.append(_LESS)
     return Control(
         "recovery_point",
@@ -52,7 +60,9 @@ def recovery_point(judging: Judging) -> Control:
 
 
 def _judged(judging: Judging, top: Peak | None, over: Sequence[Peak], long: Sequence[Peak]) -> tuple[Verdict, str]:
-    """Where WAL is archived between recovery points, that they are a little too far apart shows nothing."""
+    """Where WAL is archived between recovery points, that they are a little too far apart shows nothing; where somebody
+    looked at it, what was seen decides.
+    """
     facts = judging.facts
     promised = in_words(facts.policy.recovery_point_objective)
     if top is None:
@@ -62,15 +72,30 @@ def _judged(judging: Judging, top: Peak | None, over: Sequence[Peak], long: Sequ
     said = f"promised: {promised}; at worst {_named(top)}"
     if not over:
         return Verdict.HOLDS, said
-    if not long and all(each.until is None or each.until.wal for each in over):
-        return Verdict.NOT_KNOWN, f"{said}; WAL in between made it less, and how much less is not recorded"
-    return Verdict.FAILS, said
+    unbounded = [each for each in over if each.seen is None]
+    seen = any(each.seen is not None and each.seen > facts.policy.recovery_point_objective for each in over)
+    if seen or long or any(each.until is not None and not each.until.wal for each in unbounded):
+        return Verdict.FAILS, said
+    why = "WAL in between made it less" if unbounded else "between two looks at the WAL it may have been less"
+    return Verdict.NOT_KNOWN, f"{said}; {why}, and how much less is not recorded"
+
+
+def _looked(judging: Judging) -> Iterator[str]:
+    """How often, and what of it is not in the chain."""
+    facts = judging.facts
+    within = [each for each in facts.looks if facts.period.has(each.until)]
+    yield f"looks at the WAL, as the chain says: {sum(each.looks for each in within):,}"
+    if (here := facts.looks_here) is not None:
+        yield f"since {here.since:%Y-%m-%d %H:%M} UTC as this host remembers them, not in the chain yet: {here.looks:,}"
 
 
 def _named(peak: Peak) -> str:
-    at = f"{in_words(peak.age)} at {peak.at:%Y-%m-%d %H:%M} UTC"
-    until = f"just before {peak.until.backup_id} was there" if peak.until is not None else "at the end of the period"
-    return f"{at}, {until}; {f'the newest was {peak.of.backup_id}' if peak.of is not None else 'there was none'}"
+    most = "at most " if peak.seen is not None else ""
+    at = f"{most}{in_words(peak.age)} at {peak.at:%Y-%m-%d %H:%M} UTC"
+    until = f"before {peak.until.name} was there" if peak.until is not None else "at the end of the period"
+    if peak.until is None or peak.at == peak.until.at:
+        until = until.replace("before", "just before", 1)
+    return f"{at}, {until}; {f'the newest was {peak.of.name}' if peak.of is not None else 'there was none'}"
 
 
 def _ages(judging: Judging) -> Line:

@@ -30,7 +30,9 @@ def export_checks(facts: Facts, folder: Path) -> Exported:
 
     disk.prepare(folder)
     rows = [_row(each) for each in facts.checks if facts.period.has(each.at)]
-    frame = pd.DataFrame(rows, columns=list(COLUMNS))
+    # Of no rows, too, the columns have their types.
+    types = dict.fromkeys(COLUMNS, "string") | {"at": "datetime64[us, UTC]", "link": "int64"}
+    frame = pd.DataFrame(rows, columns=list(COLUMNS)).astype(types)
     csv, parquet = folder / f"{facts.policy.database}-checks.csv", folder / f"{facts.policy.database}-checks.parquet"
     with disk.aside(csv) as partial, disk.disk_errors(csv):
         frame.to_csv(partial, index=False, encoding="utf-8", date_format="%Y-%m-%dT%H:%M:%SZ")
@@ -44,6 +46,6 @@ def export_checks(facts: Facts, folder: Path) -> Exported:
 
 
 def _row(each: Checked) -> tuple[object, ...]:
-    tier = each.backup_id.partition("-")[0]
+    tier = each.backup_id.partition("-")[0] if each.backup_id is not None else None
     verdict = each.verdict.value if each.verdict is not None else None
     return each.at, each.backup_id, tier, each.step, each.check, verdict, each.summary, each.link

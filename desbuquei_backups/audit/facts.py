@@ -8,6 +8,7 @@ from enum import StrEnum
 from desbuquei_backups.audit.model import Period, SignedOff
 from desbuquei_backups.core.comparison import Verdict
 from desbuquei_backups.core.evidence import Kind
+from desbuquei_backups.core.looks import Looks
 from desbuquei_backups.core.slots import Slot
 from desbuquei_backups.core.tiers import Policy
 from desbuquei_backups.operations.disk_use import DiskUse
@@ -37,15 +38,16 @@ class Question(StrEnum):
     BUCKET = "the bucket"
     RETENTION = "what retention says"
     DISK = "what is on disk"
+    LOOKS = "the last looks at the WAL"
 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A check's result as link `link` of the chain says it."""
+    """A check's result as link `link` of the chain says it. `backup_id` None: it belongs to no backup."""
 
     link: int
     at: datetime
-    backup_id: str
+    backup_id: str | None
     step: str
     check: str
     verdict: Verdict | None  # None: in words that this program does not know
@@ -179,7 +181,9 @@ class Facts:
 
     `backups`: those whose slots are in the period, what came just before, and each tier's newest; `checks` in the
     chain's order; `lost`: ids of what should be in S3 and is not. `listed`: the slots that S3 has now, `on_disk` those
-    whose dump is in the backup folder; None: it could not be asked.
+    whose dump is in the backup folder; None: it could not be asked. `unvouched`: drills of the period that the chain
+    does not speak of, or not so, in sentences. `looks`: at the WAL, as the chain says; `looks_here`: those since, which
+    this host remembers.
     """
 
     policy: Policy
@@ -197,6 +201,9 @@ class Facts:
     plan: Sequence[Planned] | None = None
     lost: Sequence[str] = ()
     drills: Sequence[DrillRecord] = ()
+    unvouched: Sequence[str] = ()
+    looks: Sequence[Looks] = ()
+    looks_here: Looks | None = None
     drill_before: DrillRecord | None = None
     restored: Sequence[Restored] = ()
     verified: Oldest | None = None

@@ -1,13 +1,14 @@
 """What the bucket tells by itself: where it is, what it has, manifests that the chain does not have, drills, proofs."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from desbuquei_backups.audit.facts import Backup, Restored, Source, Store
 from desbuquei_backups.audit.links import of_manifest
 from desbuquei_backups.audit.model import Period
 from desbuquei_backups.core.errors import BackupError, NotFound
-from desbuquei_backups.core.evidence import link_key
+from desbuquei_backups.core.evidence import link_key, sha256_of
 from desbuquei_backups.core.manifest import manifest_name
 from desbuquei_backups.core.slots import Slot
 from desbuquei_backups.operations import drill_record, proofs
@@ -39,17 +40,37 @@ def known_backups(site: Site, slots: Iterable[Slot]) -> dict[Slot, Backup]:
     return found
 
 
-def drills(site: Site, period: Period) -> tuple[list[DrillRecord], DrillRecord | None]:
-    """The drills of the period, oldest first, and the newest one before it, if there is one. StoreError."""
+@dataclass(frozen=True, slots=True)
+class Drills:
+    """The drills of a period, oldest first, and the newest one `before` it; `unvouched` as in the facts."""
+
+    found: Sequence[DrillRecord] = ()
+    before: DrillRecord | None = None
+    unvouched: Sequence[str] = ()
+
+
+def drills(site: Site, period: Period, vouched: Mapping[str, str]) -> Drills:
+    """What drills showed; `vouched`: the SHA-256 of each record, by its key, as the chain says it. StoreError."""
     folder = f"{drill_record.FOLDER}/"
     keys = sorted(site.bucket.keys(folder))
     # A record is named after its moment, down to the microsecond.
     start, end = (f"{folder}{instant:%Y%m%dT%H%M%S}" for instant in (period.start, period.end))
     before = [key for key in keys if key < start]
     wanted = [*before[-1:], *(key for key in keys if start <= key < end)]
-    found = [record for _, content in read_in_order(site.bucket, wanted) if (record := drill_record.parsed(content))]
-    earlier = [each for each in found if each.drilled_at < period.start]
-    return [each for each in found if period.has(each.drilled_at)], earlier[-1] if earlier else None
+    found, earlier, unvouched = list[DrillRecord](), None, list[str]()
+    for key, content in read_in_order(site.bucket, wanted):
+        record = drill_record.parsed(content)
+        if record is not None and record.drilled_at < period.start:
+            earlier = record
+        elif key in vouched and vouched[key] != sha256_of(content):
+            unvouched.append(f"{key} is not what the chain of evidence speaks of: it is left out")
+        elif record is not None and period.has(record.drilled_at):
+            found.append(record)
+            if key not in vouched:
+                unvouched.append(
+                    f"{key} is not spoken of in the chain of evidence: it shows what whoever wrote it says"
+                )
+    return Drills(found, earlier, unvouched)
 
 
 def restored(site: Site, period: Period, listed: Collection[Slot]) -> list[Restored]:

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import TypeVar
 
 from desbuquei_backups.audit.facts import Backup, Facts, Question, Recorded, Walked
-from desbuquei_backups.audit.from_bucket import begun, drills, kept_slots, known_backups, restored, store
+from desbuquei_backups.audit.from_bucket import Drills, begun, drills, kept_slots, known_backups, restored, store
 from desbuquei_backups.audit.from_records import dumps_on_disk, measured, of_record, recorded
 from desbuquei_backups.audit.links import Heard
 from desbuquei_backups.audit.model import Period
@@ -26,6 +26,7 @@ from desbuquei_backups.operations.evidence_head import WALKED_WHOLE, find, recal
 from desbuquei_backups.operations.protection import recorded_since
 from desbuquei_backups.operations.pruning import plan
 from desbuquei_backups.operations.site import Site
+from desbuquei_backups.operations.standing import looks_since
 
 # Before a period: what was said late, clocks that differ, and the recovery point that was there when it began.
 _BEFORE = timedelta(days=3)
@@ -65,7 +66,8 @@ def gather(site: Site, period: Period, *, anchors: Sequence[Anchor] = (), ask_so
         slot: each.as_archived(heard.archived_at(slot, chain.broken), there=slot in there)
         for slot, each in backups.items()
     }
-    drilled = asking.ask(Question.DRILLS, lambda: drills(site, period)) or ([], None)
+    vouched = heard.drills(chain.broken)
+    drilled = asking.ask(Question.DRILLS, lambda: drills(site, period, vouched)) or Drills()
     took = measured(lines or {}, period)
     took = took or asking.ask(Question.COPIES, lambda: restored(site, period, there)) or []
     others = None
@@ -89,8 +91,11 @@ def gather(site: Site, period: Period, *, anchors: Sequence[Anchor] = (), ask_so
         listed=listed,
         plan=asking.ask(Question.RETENTION, lambda: plan(site)),
         lost=_lost(site, backups, lines or {}, listed),
-        drills=drilled[0],
-        drill_before=drilled[1],
+        drills=drilled.found,
+        drill_before=drilled.before,
+        unvouched=drilled.unvouched,
+        looks=heard.looks(chain.broken),
+        looks_here=asking.ask(Question.LOOKS, lambda: looks_since(site)),
         restored=took,
         verified=verified.oldest(verified.last_whole(site), [slot.backup_id for slot in there]) if there else None,
         recipients=bool(site.settings.age_recipients),

@@ -61,15 +61,20 @@ def _missed(judging: Judging, later: _Later) -> Iterator[Incident]:
 
 
 def _untrue(judging: Judging) -> Iterator[Incident]:
-    """Each untrue check, once for a backup: over when it is true of that backup, or of a later one of its tier."""
+    """Each untrue check, once for a backup: over when it is true of that backup, or of a later one of its tier.
+
+    Of checks that belong to no backup, what lasts is one.
+    """
     facts = judging.facts
     by_tier: dict[tuple[str, str, str], list[Checked]] = {}
     for each in facts.checks:
-        tier = each.backup_id.partition("-")[0]
+        tier = each.backup_id.partition("-")[0] if each.backup_id is not None else ""
         by_tier.setdefault((tier, each.step, each.check), []).append(each)
     for results in by_tier.values():
-        seen = set[str]()
+        seen = set[str | None]()
         for number, each in enumerate(results):
+            if each.backup_id is None and each.verdict is Compared.MATCHES:
+                seen.clear()
             if each.verdict is not Compared.DIFFERS or each.backup_id in seen or not facts.period.has(each.at):
                 continue
             seen.add(each.backup_id)
@@ -79,7 +84,7 @@ def _untrue(judging: Judging) -> Iterator[Incident]:
             how = "" if after is None else "it is true now" if own is not None else f"it is true of {after.backup_id}"
             yield Incident(
                 each.at,
-                f"{each.backup_id}: {each.check} untrue: {each.summary}",
+                f"{each.backup_id or each.step}: {each.check} untrue: {each.summary}",
                 f"by the check {each.check} of {each.step}, link {each.link}",
                 after.at if after is not None else None,
                 how,

@@ -16,6 +16,7 @@ DUMP_IS_COMPLETE = ("dump", "dump_is_complete")
 CHECKSUMS_MATCH = ("dump", "checksums_match")
 CONNECTION_OF_DUMP = ("dump", "connection_is_encrypted")
 WAL_IS_CONTINUOUS = ("dump", "wal_is_continuous")
+WAL_STAYS_CONTINUOUS = ("wal", "wal_is_continuous")  # looked at all day, and of no backup
 BASE_BACKUP_VERIFIES = ("base_backup", "base_backup_verifies")
 ARCHIVE_MATCHES = ("s3_archive", "archive_matches_manifest")
 ARCHIVE_IS_ENCRYPTED = ("s3_archive", "archive_is_encrypted")
@@ -66,7 +67,8 @@ class Judging:
     def _last(self) -> dict[Slot, dict[Check, Checked]]:
         by_id: dict[str, dict[Check, Checked]] = {}
         for each in self.facts.checks:  # in the chain's order: the last one holds
-            by_id.setdefault(each.backup_id, {})[each.step, each.check] = each
+            if each.backup_id is not None:
+                by_id.setdefault(each.backup_id, {})[each.step, each.check] = each
         return {slot: by_id.get(slot.backup_id, {}) for slot in self.facts.backups}
 
     def last(self, backup: Backup, check: Check) -> Checked | None:
@@ -88,7 +90,8 @@ class Judging:
         if self.facts.since is None:
             return []
         sound = [each for each in self.facts.backups.values() if not self._unsound(each)]
-        return peaks(sound, self.facts.period, self.facts.since)
+        here = [self.facts.looks_here] if self.facts.looks_here is not None else []
+        return peaks(sound, self.facts.period, self.facts.since, [*self.facts.looks, *here])
 
     def _unsound(self, backup: Backup) -> bool:
         results = (self.last(backup, check) for check in _SOUND)

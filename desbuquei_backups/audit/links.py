@@ -12,6 +12,7 @@ from desbuquei_backups.audit.model import SignedOff
 from desbuquei_backups.audit.policies import changed, described
 from desbuquei_backups.core.comparison import Verdict
 from desbuquei_backups.core.evidence import Kind, Link
+from desbuquei_backups.core.looks import Looks, parse
 from desbuquei_backups.core.slots import Slot, slot_of
 
 _FIRST = "s3"  # of the two places, that which backups are archived in first
@@ -28,13 +29,19 @@ class Heard:
     _checks: list[Checked] = field(default_factory=list)
     _events: list[Event] = field(default_factory=list)
     _signed: list[SignedOff] = field(default_factory=list)
+    _looks: list[tuple[int, Looks]] = field(default_factory=list)
+    _drills: list[tuple[int, str, str]] = field(default_factory=list)
     _policies: list[tuple[int, datetime, Mapping[str, Any]]] = field(default_factory=list)
 
     def heard(self, link: Link) -> None:
         """Take note of a link."""
         slot = slot_of(link.backup_id) if link.backup_id is not None else None
-        if link.kind is Kind.CHECKS and link.backup_id is not None:
+        if link.kind is Kind.CHECKS:
             self._checks += _checks(link, link.backup_id)
+            if link.backup_id is None and (looks := parse(link.body.get("looks"))) is not None:
+                self._looks.append((link.sequence, looks))
+        elif link.kind is Kind.DRILLED:
+            self._drills.append((link.sequence, str(link.body.get("key")), str(link.body.get("sha256"))))
         elif link.kind is Kind.SIGNED_OFF:
             self._signed += _signed(link)
         elif link.kind is Kind.POLICY and isinstance(found := link.body.get("policy"), Mapping):
@@ -73,6 +80,14 @@ class Heard:
 
     def checks(self, broken: frozenset[int]) -> list[Checked]:
         return [each for each in self._checks if each.link not in broken]
+
+    def looks(self, broken: frozenset[int]) -> list[Looks]:
+        """The looks at the WAL, in order; where links were lost, they have gaps."""
+        return [each for number, each in self._looks if number not in broken]
+
+    def drills(self, broken: frozenset[int]) -> dict[str, str]:
+        """The SHA-256 of each drill's record, by its key."""
+        return {key: sha256 for number, key, sha256 in self._drills if number not in broken}
 
     def signed_off(self, broken: frozenset[int]) -> list[SignedOff]:
         return [each for each in self._signed if each.link not in broken]
@@ -121,7 +136,7 @@ def of_manifest(slot: Slot, content: object, source: Source) -> Backup | None:
     )
 
 
-def _checks(link: Link, backup_id: str) -> list[Checked]:
+def _checks(link: Link, backup_id: str | None) -> list[Checked]:
     results = link.body.get("checks")
     known = {each.value: each for each in Verdict}
     return [

@@ -14,10 +14,12 @@ from desbuquei_backups.audit.model import Period, Report
 from desbuquei_backups.audit.pdf import as_pdf
 from desbuquei_backups.core.anchors import Anchor
 from desbuquei_backups.core.errors import ConfigurationError, ToolMissing
+from desbuquei_backups.operations import said
 from desbuquei_backups.operations.site import Site
 from desbuquei_backups.storage import disk
 
 DEFAULT = timedelta(days=30)
+FOLDER = "reports"  # in the backup folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,19 @@ def make(site: Site, period: Period, *, anchors: Sequence[Anchor] = (), ask_sour
     return build(gather(site, period, anchors=anchors, ask_source=ask_source), clauses)
 
 
-def write(report: Report, folder: Path, name: str | None = None) -> Written:
+def of_this_month(site: Site, *, pdf: bool = True) -> tuple[Report, Written]:
+    """The report of yesterday's month, in the backup folder: on the first of a month, of the one that is over.
+
+    The policy is said in the chain of evidence first. DiskError; ConfigurationError if the clauses are bad.
+    """
+    said.policy(site)
+    now = site.now()
+    start = (now - timedelta(days=1)).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    report = make(site, period_of(start, now, now))
+    return report, write(report, site.settings.folder / FOLDER, f"{report.database}-audit-{start:%Y-%m}", pdf=pdf)
+
+
+def write(report: Report, folder: Path, name: str | None = None, *, pdf: bool = True) -> Written:
     """As HTML, JSON, and PDF where that can be made, under that name or one of database and period; DiskError."""
     disk.prepare(folder)
     name = name or f"{report.database}-audit-{report.period.start:%Y%m%d}-{report.period.end:%Y%m%d}"
@@ -56,6 +70,8 @@ def write(report: Report, folder: Path, name: str | None = None) -> Written:
     paths = {kind: folder / f"{name}.{kind}" for kind in ("html", "json", "pdf")}
     disk.write_file(paths["html"], html.encode())
     disk.write_file(paths["json"], to_json(report))
+    if not pdf:
+        return Written(paths["html"], paths["json"], None)
     try:
         disk.write_file(paths["pdf"], as_pdf(html))
     except ToolMissing as error:

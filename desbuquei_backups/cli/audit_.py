@@ -163,6 +163,8 @@ def _print(done: "Audited", *, second: bool) -> None:
         out.print(f"{_counted(done.signed, 'link')} signed{since}; {_counted(done.keys, 'key')} may sign")
     compared = [_counted(done.manifests, "manifest")]
     compared += [_counted(done.checks, "file") + " of check results"] * bool(done.checks)
+    compared += [_counted(done.proofs, "proof")] * bool(done.proofs)
+    compared += [_counted(done.drills, "drill")] * bool(done.drills)
     compared += [_counted(done.anchors, "anchor")] * bool(done.anchors) + ["the second place's chain"] * second
     verdict = f"[bold red]{len(done.breaks):,} not as they were[/]" if done.breaks else "[green]unbroken[/]"
     out.print(f"{verdict}; compared with {', '.join(compared)}")
@@ -183,6 +185,8 @@ def _document(done: "Audited") -> dict[str, Any]:
         "head": {"sequence": done.head.sequence, "sha256": done.head.sha256} if done.head is not None else None,
         "manifests": done.manifests,
         "checks": done.checks,
+        "proofs": done.proofs,
+        "drills": done.drills,
         "anchors": done.anchors,
         "keys": done.keys,
         "signed": done.signed,

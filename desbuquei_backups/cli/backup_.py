@@ -1,6 +1,7 @@
 """`desbuquei backup TIER`: run the tier's Dagster job, for the slot that is open now or for one to be finished."""
 
 import os
+from typing import TYPE_CHECKING
 
 import click
 
@@ -8,6 +9,7 @@ from desbuquei_backups.cli.asking import login_name
 from desbuquei_backups.cli.database import chosen_database, database_option, say_which
 from desbuquei_backups.cli.output import json_option, messages, print_json
 from desbuquei_backups.cli.progress import Bars
+from desbuquei_backups.cli.reported import print_made, report_document
 from desbuquei_backups.cli.summary import document, print_outcome
 from desbuquei_backups.core.databases import named
 from desbuquei_backups.core.errors import ConfigurationError, SlotError
@@ -15,6 +17,10 @@ from desbuquei_backups.core.slots import Slot
 from desbuquei_backups.operations.asked import Asked
 from desbuquei_backups.operations.settings import EMBEDDED, S3_URL, URLS, Settings, databases_in, settings_of
 from desbuquei_backups.operations.site import Site
+
+if TYPE_CHECKING:
+    from desbuquei_backups.audit.model import Report
+    from desbuquei_backups.audit.report import Written
 
 
 @click.command("backup")
@@ -110,8 +116,12 @@ def run_tier(
     keep: bool = False,
     as_json: bool,
     ui: str | None = None,
+    report: bool = False,
 ) -> int:
-    """Run the tier's job for its open slot, or `slot`, and print what it did; 1 if it failed or a check is untrue."""
+    """Run the tier's job for its open slot, or `slot`, and print what it did; 1 if it failed or a check is untrue.
+
+    `report`: the month's audit report is made, too.
+    """
     from desbuquei_backups.cli import runs
     from desbuquei_backups.defs.steps import STOPPED
     from desbuquei_backups.embedded.settings import with_embedded_servers
@@ -122,13 +132,23 @@ def run_tier(
     launch = runs.Launch(settings.policy, slot, tags, asked, keep)
     with with_embedded_servers(settings) as running, Bars() as bars:
         outcome = runs.run(settings, launch, progress=bars, said=lambda text: messages().print(text, style="dim"))
+        made = _reported(Site(running, progress=bars)) if report and outcome is not None else None
     if outcome is not None and STOPPED in outcome.errors:
         raise KeyboardInterrupt
     if outcome is None:
         messages().print("detached: the run goes on in Dagster; look there for its end", style="yellow")
         return 0
     if as_json:
-        print_json(document(outcome, running))
+        print_json({**document(outcome, running), **(report_document(*made) if made is not None else {})})
     else:
         print_outcome(outcome, running, ui=ui)
+        if made is not None:
+            print_made(*made)
     return 0 if outcome.true else 1
+
+
+def _reported(site: Site) -> "tuple[Report, Written]":
+    """Without the PDF, which would take as long again."""
+    from desbuquei_backups.audit.report import of_this_month
+
+    return of_this_month(site, pdf=False)

@@ -14,7 +14,7 @@ from desbuquei_backups.operations.settings import from_environment
 @click.option("--shape", type=click.Choice([*map(str, Shape)]), default="plain", help="The sample to back up.")
 @json_option
 def command(shape: str, as_json: bool) -> int:
-    """Back up a sample database, archive it, restore it, and prove that the copy is the source.
+    """Back up a sample database, archive it, restore it, prove that the copy is the source, and report on it.
 
     Everything is embedded and lies in DESBUQUEI_HOME (.desbuquei/ here): a sample database, Dagster's storage, a server
     for restored copies, and S3. Run again on the same day, it finds the slot filled and proves the backup again.
@@ -27,4 +27,5 @@ def command(shape: str, as_json: bool) -> int:
         in_environment(given),
         embedded_platform(home),
     ):
-        return run_tier(from_environment(os.environ), "daily", as_json=as_json, ui="desbuquei up --demo (make ui)")
+        settings, ui = from_environment(os.environ), "desbuquei up --demo (make ui)"
+        return run_tier(settings, "daily", as_json=as_json, ui=ui, report=True)

@@ -23,7 +23,7 @@ _SHOWN = 20
 @click.command()
 @click.argument("backup_id", metavar="[ID]", required=False)
 @click.option("--keep", is_flag=True, help="Keep the database of the restored copy, and say its URL.")
-@click.option("--due", is_flag=True, help="Restore the oldest copy of each longer tier that was not for a year.")
+@click.option("--due", is_flag=True, help="Restore the oldest copy of each longer tier whose turn it is.")
 @identity_option
 @all_databases_option
 @json_option
@@ -62,7 +62,7 @@ def _prove_due(identity: Path | None, *, as_json: bool) -> int:
     from desbuquei_backups.operations.reproof import prove_due
 
     with open_site(identity=identity) as site:
-        found = list(prove_due(site, judged_by=_judged))
+        found, every = list(prove_due(site, judged_by=_judged)), site.policy.reproof
     if as_json:
         proven = [_document(each.proof) for each in found if each.proof is not None]
         thawing = {each.due.slot.backup_id: thaw_document(each.thaw) for each in found if each.thaw is not None}
@@ -70,7 +70,7 @@ def _prove_due(identity: Path | None, *, as_json: bool) -> int:
         print_json({"proven": proven, "thawing": thawing, "failed": failed})
     else:
         if not found:
-            console().print("Nothing is due: of each longer tier one copy was restored within a year.")
+            console().print(f"Nothing is due: of each longer tier one copy was restored within {every}.")
         for each in found:
             if each.proof is not None:
                 _print(each.proof)

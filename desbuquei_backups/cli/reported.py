@@ -37,6 +37,30 @@ def print_report(report: "Report", written: "Written | None") -> None:
         say_missing(written.no_pdf)
 
 
+def print_made(report: "Report", written: "Written") -> None:
+    """How many controls hold, which do not, and where the page is."""
+    from rich.text import Text
+
+    out = console()
+    by_verdict: dict[str, list[str]] = {}
+    for each in report.controls:
+        by_verdict.setdefault(each.verdict.value, []).append(each.title)
+    out.print(Text(f"audit report: {report.period.said()}", style="bold"))
+    for verdict, colour in _COLOURS.items():
+        titles = by_verdict.get(verdict, [])
+        if titles:
+            lines = wrap(
+                f"{len(titles):>2} {verdict:<{_VERDICT}} {', '.join(titles)}", _WIDTH, subsequent_indent=" " * 18
+            )
+            out.print(Text("\n".join(lines), style=colour))
+    out.print(f"report: {written.html}", soft_wrap=True, markup=False)
+
+
+def report_document(report: "Report", written: "Written") -> dict[str, Any]:
+    """The same as a part of a JSON document."""
+    return {"report": {**files(written), "verdicts": {each.name: each.verdict.value for each in report.controls}}}
+
+
 def files(written: "Written") -> dict[str, Any]:
     """The paths, by kind; and why there is no PDF."""
     return {

@@ -106,7 +106,7 @@ def _said(asset: str, metadata: Mapping[str, Any]) -> str:
     if asset == "s3_archive":
         return f"{metadata['size (bytes)'] / 1e6:,.1f} MB in {len(metadata['objects'])} objects{again}"
     if asset == "restored_copy":
-        rows = f"{metadata['tables']} tables and {metadata['rows']:,} rows"
+        rows = f"{metadata['tables compared']} tables and {metadata['rows compared']:,} rows"
         return f"restored {metadata['restored']}, on {metadata['restored on']}; {rows} compared: {metadata['verdict']}"
     return ""
 

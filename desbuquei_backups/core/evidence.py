@@ -32,6 +32,8 @@ class Kind(StrEnum):
     RELEASED = "released"
     VERIFIED = "verified"
     ADOPTED = "adopted"
+    PROVEN = "proven"
+    DRILLED = "drilled"
     POLICY = "policy"
     SIGNED_OFF = "signed off"
 
@@ -86,6 +88,14 @@ class Head:
     """The last link that is known, by its number and the SHA-256 of its bytes."""
 
     sequence: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An object in the bucket that a link speaks of, by its key and the SHA-256 of its bytes."""
+
+    key: str
     sha256: str
 
 

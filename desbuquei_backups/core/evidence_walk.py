@@ -28,6 +28,10 @@ class Fault(StrEnum):
     ANOTHER_KEY = "signed by another key"
     BAD_SIGNATURE = "wrongly signed"
     CHECKS_ALTERED = "check results altered"
+    PROOF_ALTERED = "proof altered"
+    PROOF_GONE = "proof gone"
+    DRILL_ALTERED = "drill record altered"
+    DRILL_GONE = "drill record gone"
 
 
 @dataclass(frozen=True, slots=True)

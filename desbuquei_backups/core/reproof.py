@@ -1,14 +1,12 @@
-"""Which copies are to be restored once more: of each longer tier, once a year, the oldest one that is kept."""
+"""Which copies are to be restored once more: of each longer tier, as often as promised, the oldest that is kept."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from desbuquei_backups.core.periods import Period, Unit
+from desbuquei_backups.core.periods import Period
 from desbuquei_backups.core.slots import Slot
 from desbuquei_backups.core.tiers import Policy
-
-AGAIN = Period(count=1, unit=Unit.YEAR)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +22,9 @@ def longer_tiers(policy: Policy) -> list[str]:
     return [name for name in policy.scheduled if policy.promoted_from(name) is not None]
 
 
-def due(kept: Iterable[Slot], restored: Mapping[str, datetime], now: datetime) -> list[Due]:
+def due(kept: Iterable[Slot], restored: Mapping[str, datetime], every: Period, now: datetime) -> list[Due]:
     """What is due at `now` (aware UTC). `kept`: all copies of the longer tiers; `restored`: when one of that tier was
-    last restored from its own object.
+    last restored from its own object; `every`: how often one is to be.
     """
     oldest: dict[str, Slot] = {}
     for slot in kept:
@@ -34,5 +32,5 @@ def due(kept: Iterable[Slot], restored: Mapping[str, datetime], now: datetime) -
     return [
         Due(slot, last)
         for tier, slot in sorted(oldest.items())
-        if (last := restored.get(tier)) is None or AGAIN.after(last) <= now
+        if (last := restored.get(tier)) is None or every.after(last) <= now
     ]

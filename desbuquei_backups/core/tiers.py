@@ -35,9 +35,11 @@ RESERVED = {
     "drills",
     "evidence",
     "evidence_anchor",
+    "evidence_packs",
     "probe",
     "recovery_drill",
     "rejected",
+    "reproof",
     "retention",
     "source",
     "wal",
@@ -96,6 +98,12 @@ def _not_reserved(name: str) -> str:
     if name in RESERVED:
         raise ValueError(f"the name {name} is taken: something else is stored under it")
     return name
+
+
+def _a_day_at_least(period: Period) -> Period:
+    if period.after(_COUNTED_FROM) - _COUNTED_FROM < timedelta(days=1):
+        raise ValueError("copies are restored once more by a job that runs once a day: a day at least")
+    return period
 
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
@@ -174,6 +182,7 @@ class Policy(BaseModel):
     recovery_time_objective: Duration
     pitr_window: Duration = timedelta(days=7)
     lock_timeout: Duration
+    reproof: Annotated[Retention, AfterValidator(_a_day_at_least)] = Period(count=1, unit=Unit.YEAR)
     max_monthly_egress_gb: float = Field(default=200, gt=0, allow_inf_nan=False)
     max_bandwidth: Rate | None = None
     kms_key: str | None = Field(default=None, min_length=1)

@@ -1,21 +1,19 @@
 """The asset `audit_report`: once a day what was promised is held against what can be shown, for an auditor."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
 
 from desbuquei_backups.core.errors import BackupError, ConfigurationError
 from desbuquei_backups.core.tiers import Policy
-from desbuquei_backups.defs.assets import OWNERS
+from desbuquei_backups.defs.daily import daily
 from desbuquei_backups.defs.rendering_report import report_metadata
 from desbuquei_backups.defs.resources import Backups
 from desbuquei_backups.defs.steps import failure
 from desbuquei_backups.operations import said
 from desbuquei_backups.operations.site import Site
-
-FOLDER = "reports"  # in the backup folder
 
 
 class Asked(dg.Config):
@@ -27,25 +25,24 @@ class Asked(dg.Config):
 
 def audit_report(policy: Policy, *, retry_delay: float) -> dg.AssetsDefinition:
     """The asset of one database."""
-    database = policy.database
 
-    @dg.asset(
-        key=[database, "audit_report"],
-        group_name="evidence",
-        owners=OWNERS,
+    @daily(
+        policy.database,
+        "audit_report",
+        group="evidence",
         kinds={"html"},
-        deps=[[database, "evidence_anchor"]],
-        retry_policy=dg.RetryPolicy(max_retries=2, delay=retry_delay, backoff=dg.Backoff.EXPONENTIAL),
+        after=[["evidence_anchor"]],
         description=(
-            "The compliance report: a verdict for each control, with its promise, its evidence and its exceptions, as "
-            f"HTML, JSON and PDF in `{FOLDER}/` of the backup folder, a file a month. What cannot be known says so; "
-            "nothing holds by default.\n\nThe policy is said in the chain of evidence, so that a change of it shows. "
-            "Run it with `start` and `end` for any other period."
+            "The compliance report: a verdict for each control, with its promise, its evidence and its "
+            "exceptions, as HTML, JSON and PDF in `reports/` of the backup folder, a file a month. What cannot "
+            "be known says so; nothing holds by default.\n\nThe policy is said in the chain of evidence, so that "
+            "a change of it shows. Run it with `start` and `end` for any other period."
         ),
+        retry_delay=retry_delay,
     )
     def audit_report(context: dg.AssetExecutionContext, backups: Backups, config: Asked) -> dg.MaterializeResult[None]:
         try:
-            with backups.site(context.log, database) as site:
+            with backups.site(context.log, policy.database) as site:
                 return dg.MaterializeResult(metadata=_reported(site, config, context.log))
         except BackupError as error:
             raise failure(error) from None
@@ -54,26 +51,17 @@ def audit_report(policy: Policy, *, retry_delay: float) -> dg.AssetsDefinition:
 
 
 def _reported(site: Site, asked: Asked, log: dg.DagsterLogManager) -> Mapping[str, Any]:
-    from desbuquei_backups.audit.report import make, period_of, write
+    from desbuquei_backups.audit import report as reports
 
-    said.policy(site)
-    now = site.now()
     if asked.start is None and asked.end is None:
-        start = _month_of_yesterday(now)
-        name = f"{site.policy.database}-audit-{start:%Y-%m}"
-        report = make(site, period_of(start, now, now))
+        report, written = reports.of_this_month(site)
     else:
-        name = None
-        report = make(site, period_of(_day(asked.start), _day(asked.end), now))
-    written = write(report, site.settings.folder / FOLDER, name)
+        said.policy(site)
+        report = reports.make(site, reports.period_of(_day(asked.start), _day(asked.end), site.now()))
+        written = reports.write(report, site.settings.folder / reports.FOLDER)
     if written.no_pdf is not None:
         log.warning(str(written.no_pdf))
     return report_metadata(report, written)
-
-
-def _month_of_yesterday(now: datetime) -> datetime:
-    """On the first of a month, the month that is over."""
-    return (now - timedelta(days=1)).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
 
 
 def _day(given: str | None) -> datetime | None:

@@ -4,8 +4,8 @@ import dagster as dg
 
 from desbuquei_backups.core.errors import BackupError, NotFound
 from desbuquei_backups.core.tiers import Policy
-from desbuquei_backups.defs.assets import OWNERS
-from desbuquei_backups.defs.remembered import remembered
+from desbuquei_backups.defs.daily import daily
+from desbuquei_backups.defs.general_checks import remembered
 from desbuquei_backups.defs.rendering import evidence_metadata
 from desbuquei_backups.defs.resources import Backups
 from desbuquei_backups.defs.steps import Steps, failure, untrue
@@ -17,34 +17,27 @@ from desbuquei_backups.validation import checks
 
 def evidence_anchor(policy: Policy, *, retry_delay: float) -> dg.AssetsDefinition:
     """The asset of one database."""
-    database = policy.database
 
-    @dg.asset(
-        key=[database, "evidence_anchor"],
-        group_name="evidence",
-        owners=OWNERS,
+    @daily(
+        policy.database,
+        "evidence_anchor",
+        group="evidence",
         kinds={"s3"},
-        deps=[[database, "retention"]],
-        retry_policy=dg.RetryPolicy(max_retries=2, delay=retry_delay, backoff=dg.Backoff.EXPONENTIAL),
-        check_specs=[
-            dg.AssetCheckSpec(
-                checks.EVIDENCE_IS_UNBROKEN,
-                asset=[database, "evidence_anchor"],
-                description=checks.DESCRIPTIONS[checks.EVIDENCE_IS_UNBROKEN],
-            )
-        ],
+        after=[["retention"]],
+        checks={checks.EVIDENCE_IS_UNBROKEN: checks.DESCRIPTIONS[checks.EVIDENCE_IS_UNBROKEN]},
         description=(
-            "The chain of evidence: manifests, check results and what was pruned, each link with the SHA-256 of the "
-            f"one before, kept {policy.evidence.kept_in_s3} in S3. What is new since yesterday is walked, all of it "
-            "once a month, and compared with the manifests in the bucket.\n\n"
-            "Its head is told to the policy's anchor_command, and the links are copied to the second place, so that a "
-            "cut-off or rewritten end is found."
+            "The chain of evidence: manifests, check results and what was pruned, each link with the SHA-256 of "
+            f"the one before, kept {policy.evidence.kept_in_s3} in S3. What is new since yesterday is walked, all "
+            "of it once a month, and compared with the manifests in the bucket.\n\n"
+            "Its head is told to the policy's anchor_command, and the links are copied to the second place, so "
+            "that a cut-off or rewritten end is found."
         ),
+        retry_delay=retry_delay,
     )
     def evidence_anchor(context: dg.AssetExecutionContext, backups: Backups) -> Steps:
         judged = False
         try:
-            with backups.site(context.log, database) as site:
+            with backups.site(context.log, policy.database) as site:
                 audited = audit_today(site)
                 yield remembered(site, "evidence_anchor", checks.evidence_is_unbroken(audited))
                 judged = True

@@ -62,6 +62,13 @@ _UPKEEP = (
         "What was promised is held against what can be shown, for an auditor.",
     ),
     Upkeep(
+        "reproof",
+        "reproof",
+        "0 6 * * *",
+        "desbuquei prove --due",
+        "Copies of longer tiers whose turn it is are restored once more, or thawed for it.",
+    ),
+    Upkeep(
         "recovery_drill",
         "recovery_drill",
         DRILL_DUE,

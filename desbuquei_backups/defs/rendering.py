@@ -324,8 +324,11 @@ def proof_metadata(proof: Proof) -> Mapping[str, Any]:
         "backup id": proof.manifest.backup_id,
         "verdict": proof.verdict.value,
         "restored": _restored(proof),
-        "rows": proof.manifest.rows,
-        "tables": len(proof.row_counts),
+        "rows compared": proof.manifest.rows,
+        "tables compared": len(proof.row_counts),
+        "definitions compared": len(proof.schema),
+        "not as the source": sum(each.verdict is Verdict.DIFFERS for each in _compared(proof)),
+        "seconds": round(sum(proof.seconds.values()), 3),
         "row counts": findings_table(proof.row_counts),
         "the server lacks": table(
             [{"kind": u.requirement.kind, "name": u.requirement.name, "why": u.why} for u in proof.lacking],
@@ -335,6 +338,10 @@ def proof_metadata(proof: Proof) -> Mapping[str, Any]:
         **({"kept": proof.kept, "kept at": proof.kept_at} if proof.kept else {}),
         **seconds,
     }
+
+
+def _compared(proof: Proof) -> list[Finding]:
+    return [*proof.row_counts, *proof.contents, *proof.schema, *proof.soundness]
 
 
 def _restored(proof: Proof) -> str:

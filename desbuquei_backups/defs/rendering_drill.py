@@ -13,6 +13,7 @@ _MOST_ROWS = 200
 
 def drill_metadata(record: DrillRecord) -> Mapping[str, Any]:
     """What was recovered, what was found in it, and how long each stage took."""
+    expected = record.expected_seconds
     counted = [
         {"database": each.name, "table": name, "rows": rows}
         for each in record.databases
@@ -24,7 +25,7 @@ def drill_metadata(record: DrillRecord) -> Mapping[str, Any]:
         "last record": record.reached,
         **({"last commit": dg.MetadataValue.timestamp(record.committed_at)} if record.committed_at else {}),
         "recovery (seconds)": record.recovery_seconds,
-        "expected for the present size (seconds)": record.expected_seconds or "the source was not asked",
+        **({"expected for the present size (seconds)": expected} if expected is not None else {}),
         **{f"{stage} (seconds)": seconds for stage, seconds in record.seconds.items()},
         "base backup (bytes)": record.base_size,
         "WAL (bytes)": record.wal_size,

@@ -1,10 +1,11 @@
-"""The compliance report as Dagster shows it: where the page is, a verdict for each control, figures for trends."""
+"""The compliance report as Dagster shows it: its first page, where the files are, figures for trends."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from desbuquei_backups.defs.first_page import first_page
 from desbuquei_backups.defs.rendering import table
 
 if TYPE_CHECKING:
@@ -13,13 +14,16 @@ if TYPE_CHECKING:
 
 
 def report_metadata(report: "Report", written: "Written") -> Mapping[str, Any]:
-    """Figures that are not known are left out: a trend has a gap there."""
+    """Figures that are not known are left out: a trend has a gap there.
+
+    A browser opens no file of the host from Dagster's page: the first page is there itself.
+    """
     from desbuquei_backups.audit.model import Verdict
 
     figures = {name: value for each in report.controls for name, value in each.figures.items() if value is not None}
     return {
-        "page": dg.MetadataValue.url(written.html.as_uri()),
-        "file": dg.MetadataValue.path(str(written.html)),
+        "first page": dg.MetadataValue.md(first_page(report)),
+        "HTML": dg.MetadataValue.path(str(written.html)),
         "JSON": dg.MetadataValue.path(str(written.json)),
         "PDF": dg.MetadataValue.path(str(written.pdf))
         if written.pdf is not None

@@ -9,17 +9,22 @@ from dataclasses import replace
 import dagster as dg
 
 from desbuquei_backups.core.errors import BackupError
+from desbuquei_backups.core.looks import look
 from desbuquei_backups.core.tiers import Policy
 from desbuquei_backups.defs.assets import OWNERS
 from desbuquei_backups.defs.rendering import check_result, skipped_check
+from desbuquei_backups.defs.rendering_wal import wal_metadata
 from desbuquei_backups.defs.resources import Backups
 from desbuquei_backups.defs.steps import failure
 from desbuquei_backups.defs.wal_judged import judged
+from desbuquei_backups.operations import standing
 from desbuquei_backups.operations.second_wal_status import second_continuity
 from desbuquei_backups.operations.second_wal_status import second_wal as look_at_second
+from desbuquei_backups.operations.wal_findings import newest_age
 from desbuquei_backups.operations.wal_slot import Refused
 from desbuquei_backups.operations.wal_state import WalState, wal_state
 from desbuquei_backups.validation import checks
+from desbuquei_backups.validation.shortened import shortened
 
 CHECKS = (checks.WAL_IS_CONTINUOUS, checks.RECOVERY_POINT_WITHIN_OBJECTIVE)
 
@@ -72,11 +77,21 @@ def wal_checks(policy: Policy, *, second_place: bool = False) -> dg.AssetChecksD
             yield from (skipped_check(name, f"not applicable: {state.why}", key) for name, key in looked_at)
             return
         objective = site.policy.recovery_point_objective
-        for judgement, worst in judged(state, objective):
+        found = judged(state, objective)
+        age = newest_age(state)
+        standing.checks(
+            site,
+            standing.WAL,
+            [shortened(judgement) for judgement, _ in found],
+            looked=lambda before: look(before, site.now(), age),
+        )
+        context.op_execution_context.log_event(dg.AssetObservation(asset, metadata=wal_metadata(state)))
+        for judgement, worst in found:
             yield check_result(judgement, worst=worst, asset=asset)
         if second_place and there is not None:
             # The first place has it: a warning, however late it is.
             late = replace(checks.wal_is_continuous(second_continuity(there, objective)), summary=there.said())
+            standing.checks(site, "second_wal", [shortened(late)])
             yield check_result(late, worst=dg.AssetCheckSeverity.WARN, asset=second)
 
     return wal_checks

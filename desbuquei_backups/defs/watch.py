@@ -7,7 +7,7 @@ import dagster as dg
 
 from desbuquei_backups.core.errors import BackupError
 from desbuquei_backups.core.tiers import Policy
-from desbuquei_backups.defs.remembered import remembered
+from desbuquei_backups.defs.general_checks import standing_check
 from desbuquei_backups.defs.resources import Backups
 from desbuquei_backups.defs.steps import failure
 from desbuquei_backups.operations import disk_history
@@ -31,7 +31,7 @@ def watch_checks(policy: Policy) -> list[dg.AssetChecksDefinition]:
         with _opened(context, backups, policy.database) as site:
             point = newest_point(site)
             worst = dg.AssetCheckSeverity.ERROR if point.late else dg.AssetCheckSeverity.WARN
-            return remembered(site, "source", checks.newest_within_objective(point.finding()), worst=worst)
+            return standing_check(site, "source", checks.newest_within_objective(point.finding()), worst=worst)
 
     @dg.asset_check(asset=kept, name=_FULL, description=checks.DESCRIPTIONS[_FULL])
     def disk_usage(context: dg.AssetCheckExecutionContext, backups: Backups) -> dg.AssetCheckResult:
@@ -40,7 +40,7 @@ def watch_checks(policy: Policy) -> list[dg.AssetChecksDefinition]:
             use = disk_use(folder)
             seen = disk_history.foreseen(folder, use, now) if use is not None else None
             judgement = checks.disk_usage_below_threshold(use, seen, now)
-            return remembered(site, "disk", judgement, worst=dg.AssetCheckSeverity.WARN)
+            return standing_check(site, "disk", judgement, worst=dg.AssetCheckSeverity.WARN)
 
     return [recovery_point, disk_usage]
 

@@ -4,24 +4,24 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from desbuquei_backups.core.anchors import Anchor, against
-from desbuquei_backups.core.evidence import FOLDER, Head, Link, link_key, sequence_of, sha256_of
+from desbuquei_backups.core.evidence import Head, Kind, Link, link_key, sequence_of, sha256_of
 from desbuquei_backups.core.evidence_walk import Break, Fault, Step, walk
 from desbuquei_backups.core.signatures import Signatures, Verifier
-from desbuquei_backups.operations.checks_said import ChecksSaid
 from desbuquei_backups.operations.evidence_head import find
+from desbuquei_backups.operations.evidence_packs import read_links
 from desbuquei_backups.operations.manifests_said import ManifestsSaid
+from desbuquei_backups.operations.records_said import RecordsSaid
 from desbuquei_backups.operations.site import Site
 from desbuquei_backups.operations.whole_versions import with_whole_versions
-from desbuquei_backups.storage.in_order import read_in_order
 
 
 @dataclass(slots=True)
 class Audited:
     """What was walked, from link `start` on, and every break, those of the chain first.
 
-    `first` and `head`: the links that are there. `manifests`, `checks`: how many of the bucket's were compared.
-    `signed`: how many links have a good signature, from link `signed_since` on; `keys`: how many keys may sign, none if
-    it was not asked.
+    `first` and `head`: the links that are there. `manifests`, `checks`, `proofs`, `drills`: how many of the bucket's
+    were compared. `signed`: how many links have a good signature, from link `signed_since` on; `keys`: how many keys
+    may sign, none if it was not asked.
     """
 
     start: int
@@ -30,6 +30,8 @@ class Audited:
     head: Head | None = None
     manifests: int = 0
     checks: int = 0
+    proofs: int = 0
+    drills: int = 0
     anchors: int = 0
     keys: int = 0
     signed: int = 0
@@ -59,12 +61,12 @@ def audit(
     signatures = Signatures(site.public_keys if keys is None else keys)
     done = Audited(start, anchors=len(anchors), keys=len(signatures.keys))
     end = find(site.bucket)
-    manifests, checks = ManifestsSaid(site), ChecksSaid(site)
+    manifests, records = ManifestsSaid(site), RecordsSaid(site)
     site.progress.stage("walking the chain", max(end.sequence - start + 1, 0), unit="links")
     since = site.policy.evidence.kept_in_s3.before(site.now())
     anchored = {anchor.sequence for anchor in anchors}
     walked: dict[int, str] = {}
-    found = read_in_order(site.bucket, site.bucket.keys(FOLDER, after=_before(start)), site.progress.advance)
+    found = read_links(site.bucket, start, site.progress.advance)
     steps = walk(found, site.policy.database, start=start, kept_since=since, heard=signatures.heard)
     for step in _beside_second(site, steps, start, done) if second else steps:
         done.breaks += step.breaks
@@ -77,28 +79,23 @@ def audit(
             walked[step.sequence] = step.sha256
         if step.link is not None:
             manifests.heard(step.link)
-            checks.heard(step.link)
+            records.heard(step.link)
             heard(step.link)
     done.breaks += signatures.ended()
     done.signed, done.signed_since = signatures.signed, signatures.since
     done.breaks += against(anchors, walked, start=start, last=done.head.sequence if done.head else None)
     done.breaks = list(with_whole_versions(site, done.breaks))
     done.breaks += manifests.compared(done.head, everything=start == 1, first=done.first)
-    done.breaks += checks.compared()
-    done.manifests, done.checks = manifests.count, checks.count
+    done.breaks += records.compared(done.head)
+    done.manifests, counts = manifests.count, records.counts
+    done.checks, done.proofs, done.drills = (counts[kind] for kind in (Kind.CHECKS, Kind.PROVEN, Kind.DRILLED))
     return done
-
-
-def _before(start: int) -> str:
-    return link_key(start - 1).removeprefix(FOLDER)
 
 
 def _beside_second(site: Site, steps: Iterable[Step], start: int, done: Audited) -> Iterator[Step]:
     """The same steps, each with what the second place's copy of it shows; the breaks of its end go into `done`."""
-    bucket = site.at_second_place.bucket
-    pairs = (
-        (sequence_of(key), content) for key, content in read_in_order(bucket, bucket.keys(FOLDER, after=_before(start)))
-    )
+    there = read_links(site.at_second_place.bucket, start, packs=site.bucket)
+    pairs = ((sequence_of(key), content) for key, content in there)
     copies = ((number, sha256_of(content)) for number, content in pairs if number is not None)
     copy, last = next(copies, None), None
     for step in steps:

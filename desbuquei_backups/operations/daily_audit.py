@@ -4,11 +4,12 @@ import logging
 
 from desbuquei_backups.core.anchors import Anchor, anchor_of
 from desbuquei_backups.core.errors import BackupError
-from desbuquei_backups.core.evidence import NOTHING
+from desbuquei_backups.core.evidence import NOTHING, Head
 from desbuquei_backups.operations import check_results
 from desbuquei_backups.operations.chain_audit import Audited, audit
 from desbuquei_backups.operations.evidence import send
 from desbuquei_backups.operations.evidence_head import VERIFIED, WALKED_WHOLE, WRITTEN, recall, recalled_at, remember
+from desbuquei_backups.operations.evidence_packs import pack
 from desbuquei_backups.operations.site import Site
 
 _LOG = logging.getLogger(__name__)
@@ -28,7 +29,16 @@ def audit_today(site: Site) -> Audited:
     if done.whole and done.head is not None:
         for name in (VERIFIED, WALKED_WHOLE) if start == 1 else (VERIFIED,):
             remember(site, name, done.head)
+        _pack(site, done.head)
     return done
+
+
+def _pack(site: Site, head: Head) -> None:
+    """It makes later walks quick, and no more."""
+    try:
+        pack(site.bucket, head)
+    except BackupError as error:
+        _LOG.warning("links of the chain are packed later: %s", error.what)
 
 
 def remembered(site: Site) -> list[Anchor]:

@@ -10,7 +10,7 @@ from tempfile import mkdtemp
 
 from desbuquei_backups.core.errors import BackupError, NotFound
 from desbuquei_backups.core.wal import show_lsn
-from desbuquei_backups.operations import drill_record
+from desbuquei_backups.operations import drill_record, said
 from desbuquei_backups.operations.copies import Place
 from desbuquei_backups.operations.drill_checks import Findings, look_at_running, look_at_stopped
 from desbuquei_backups.operations.drill_record import DrillRecord
@@ -60,7 +60,8 @@ def drill(site: Site, wanted: Wanted) -> DrillRecord:
             faults=findings.faults,
             notes=copy.notes,
         )
-    drill_record.keep(site.at_second_place if wanted.place is Place.SECOND else site, record)
+    there = site.at_second_place if wanted.place is Place.SECOND else site
+    said.drilled(there, record, drill_record.keep(there, record))
     return record
 
 

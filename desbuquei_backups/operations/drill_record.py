@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from desbuquei_backups.core.errors import BackupError, NotFound
+from desbuquei_backups.core.evidence import Stored, sha256_of
 from desbuquei_backups.operations.site import Site
 from desbuquei_backups.storage import disk
 
@@ -68,8 +69,8 @@ class DrillRecord(BaseModel):
         return round((self.recovery_seconds - replay) * max(self.present_size / self.base_size, 1.0) + replay, 3)
 
 
-def keep(site: Site, record: DrillRecord) -> str:
-    """Store a record in the bucket and, where there is one, in the backup folder; returns its key."""
+def keep(site: Site, record: DrillRecord) -> Stored:
+    """Store a record in the bucket and, where there is one, in the backup folder."""
     content = (record.model_dump_json(indent=1) + "\n").encode()
     name = f"{record.drilled_at:%Y%m%dT%H%M%S%fZ}.json"
     folder = site.settings.folder
@@ -78,7 +79,7 @@ def keep(site: Site, record: DrillRecord) -> str:
         disk.write_file(folder / FOLDER / name, content)
     key = f"{FOLDER}/{name}"
     site.bucket.put_bytes(key, content, tags={"database": site.policy.database})
-    return key
+    return Stored(key, sha256_of(content))
 
 
 def newest(site: Site) -> DrillRecord | None:

@@ -8,7 +8,17 @@ from datetime import datetime
 from typing import Any
 
 from desbuquei_backups.core.errors import IntegrityError
-from desbuquei_backups.core.evidence import FOLDER, LAST, NOTHING, Head, head_of, link_key, parse_link, sequence_of
+from desbuquei_backups.core.evidence import (
+    FOLDER,
+    LAST,
+    NOTHING,
+    Head,
+    Link,
+    head_of,
+    link_key,
+    parse_link,
+    sequence_of,
+)
 from desbuquei_backups.operations.site import Site
 from desbuquei_backups.storage import disk
 from desbuquei_backups.storage.in_order import read_in_order
@@ -111,6 +121,15 @@ def newer(bucket: Bucket, head: Head) -> Newer:
         except IntegrityError:
             continue
     return found
+
+
+def links_after(bucket: Bucket, head: Head) -> Iterator[Link]:
+    """The links after `head`, in order; one that cannot be read is passed over: the next walk names it."""
+    for key, content in read_in_order(bucket, keys_after(bucket, head)):
+        try:
+            yield parse_link(content, where=key)
+        except IntegrityError:
+            continue
 
 
 def keys_after(bucket: Bucket, head: Head) -> Iterator[str]:

@@ -3,14 +3,13 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from desbuquei_backups.core.errors import IntegrityError
-from desbuquei_backups.core.evidence import NOTHING, Head, Kind, Link, parse_link, sha256_of
+from desbuquei_backups.core.evidence import NOTHING, Head, Kind, Link, sha256_of
 from desbuquei_backups.core.evidence_walk import Break, Fault
 from desbuquei_backups.core.manifest import manifest_name
 from desbuquei_backups.core.retention import Place
 from desbuquei_backups.core.slots import slot_of
 from desbuquei_backups.operations import inventory
-from desbuquei_backups.operations.evidence_head import keys_after
+from desbuquei_backups.operations.evidence_head import links_after
 from desbuquei_backups.operations.site import Site
 from desbuquei_backups.storage.catalog import key_of
 from desbuquei_backups.storage.in_order import read_in_order
@@ -95,11 +94,7 @@ class ManifestsSaid:
     def _still(self, breaks: list[Break], head: Head | None) -> Iterator[Break]:
         """Those that are so still: backups may have been archived and pruned while the chain was walked."""
         pruned, known = set[str | None](), set[str | None]()
-        for key, content in read_in_order(self._bucket, keys_after(self._bucket, head or NOTHING)):
-            try:
-                link = parse_link(content, where=key)
-            except IntegrityError:
-                continue  # the next walk names it
+        for link in links_after(self._bucket, head or NOTHING):
             if link.kind is not Kind.PRUNED:
                 known.add(link.backup_id)
             elif link.body.get("place") == _FIRST:

@@ -8,8 +8,9 @@ from datetime import datetime
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from desbuquei_backups.core.answers import Answer
-from desbuquei_backups.core.comparison import Finding, Verdict
+from desbuquei_backups.core.comparison import Finding, Verdict, overall
 from desbuquei_backups.core.errors import NotFound
+from desbuquei_backups.core.evidence import Stored, sha256_of
 from desbuquei_backups.core.manifest import Manifest
 from desbuquei_backups.core.slots import Slot
 from desbuquei_backups.storage.s3 import Bucket
@@ -40,6 +41,11 @@ class RecordedProof(BaseModel):
     soundness: Sequence[Finding] = ()
     tables: Sequence[Finding] = ()
     objects: Sequence[Finding] = ()
+
+    @property
+    def verdict(self) -> Verdict:
+        """Of all that was compared; the user's invariants are none of it."""
+        return overall([*self.row_counts, *self.contents, *self.schema_, *self.soundness])
 
     @property
     def failed(self) -> bool:
@@ -75,17 +81,18 @@ class RecordedProof(BaseModel):
         return {**told, "restore_seconds": round(took, 3), "restored_at": self.proven_at.strftime(_WRITTEN)}
 
 
-def keep(bucket: Bucket, proof: RecordedProof, tags: dict[str, str]) -> str:
-    """Store a proof, always in STANDARD; returns its key."""
+def keep(bucket: Bucket, proof: RecordedProof, tags: dict[str, str]) -> Stored:
+    """Store a proof, always in STANDARD."""
     at = proof.proven_at.strftime("%Y%m%dT%H%M%SZ")
-    key = f"{_start(proof.backup_id)}{at}-{secrets.token_hex(4)}.json"
-    bucket.put_bytes(key, (proof.model_dump_json(indent=1) + "\n").encode(), tags=tags)
-    return key
+    key = f"{start_of(proof.backup_id)}{at}-{secrets.token_hex(4)}.json"
+    content = (proof.model_dump_json(indent=1) + "\n").encode()
+    bucket.put_bytes(key, content, tags=tags)
+    return Stored(key, sha256_of(content))
 
 
 def newest(bucket: Bucket, backup_id: str, *, dump_sha256: str) -> RecordedProof | None:
     """The newest proof of that backup's dump that can be read, or None."""
-    return newest_of(bucket, list(bucket.keys(_start(backup_id))), dump_sha256=dump_sha256)
+    return newest_of(bucket, list(bucket.keys(start_of(backup_id))), dump_sha256=dump_sha256)
 
 
 def newest_of(bucket: Bucket, keys: Sequence[str], *, dump_sha256: str) -> RecordedProof | None:
@@ -142,7 +149,8 @@ def of_findings(
     )
 
 
-def _start(backup_id: str) -> str:
+def start_of(backup_id: str) -> str:
+    """How the keys of all proofs of a backup begin."""
     return f"{Slot.of_id(backup_id).tier}/{backup_id}.proof-"
 
 

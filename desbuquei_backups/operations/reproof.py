@@ -1,4 +1,4 @@
-"""Prove the oldest kept copy of each longer tier once a year; what is frozen in two runs: thaw first, then restore."""
+"""Prove the oldest kept copy of each longer tier when its turn comes; in two runs where it must thaw first."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ def what_is_due(site: Site) -> list[Due]:
     """The copies to be restored once more, by what the bucket has, and the proofs in it; StoreError."""
     there = {tier: archived(site.bucket, tier) for tier in reproof.longer_tiers(site.policy)}
     restored = {tier: last for tier, found in there.items() if (last := _last(site, found)) is not None}
-    return reproof.due([slot for found in there.values() for slot in found], restored, site.now())
+    return reproof.due([slot for found in there.values() for slot in found], restored, site.policy.reproof, site.now())
 
 
 def prove_due(site: Site, *, judged_by: Judge = unjudged) -> Iterator[Done]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from desbuquei_backups.core.errors import Busy, NotFound
 from desbuquei_backups.core.manifest import Manifest, Role
 from desbuquei_backups.core.slots import Slot
-from desbuquei_backups.operations import proofs, records
+from desbuquei_backups.operations import proofs, records, said
 from desbuquei_backups.operations.answering import Judge, ask_all, take_over, unjudged
 from desbuquei_backups.operations.comparing import compare_contents, left_around, tables_there, told_apart
 from desbuquei_backups.operations.comparing_objects import compare_objects
@@ -72,7 +72,7 @@ def prove(site: Site, slot: Slot, *, judged_by: Judge = unjudged, anew: bool = F
             proof.tables,
             proof.objects,
         )
-        proofs.keep(site.bucket, recorded, tags_of(manifest, manifest.backup_id))
+        said.proven(site, recorded, proofs.keep(site.bucket, recorded, tags_of(manifest, manifest.backup_id)))
         records.change(site, slot.backup_id, **recorded.recorded())
     with suppress(Busy), replace(site, lock_wait_seconds=0).locked(slot.backup_id, "leaving of the disk"):
         leave_disk(site)  # where another run holds the lock, it does so itself

@@ -7,13 +7,15 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from desbuquei_backups.core.errors import IntegrityError
-from desbuquei_backups.core.evidence import Kind, link_key, parse_link, sha256_of
+from desbuquei_backups.core.evidence import Kind, Stored, link_key, parse_link, sha256_of
 from desbuquei_backups.core.manifest import Manifest
 from desbuquei_backups.core.slots import Slot
 from desbuquei_backups.operations import check_results, records
 from desbuquei_backups.operations.asked import Asked
+from desbuquei_backups.operations.drill_record import DrillRecord
 from desbuquei_backups.operations.evidence import owe, send, try_to_send
 from desbuquei_backups.operations.evidence_head import WRITTEN, find, newer, recall
+from desbuquei_backups.operations.proofs import RecordedProof
 from desbuquei_backups.operations.site import Site
 from desbuquei_backups.operations.verification import Verified
 from desbuquei_backups.storage.in_order import read_in_order
@@ -21,6 +23,7 @@ from desbuquei_backups.storage.versions import Version
 
 # Clocks of two machines may be so far apart, and what was said may have waited so long to be sent.
 _SLACK = timedelta(days=3)
+_MOST, _LONGEST = 20, 200
 
 
 def sealed(site: Site, manifest: Manifest) -> None:
@@ -53,12 +56,39 @@ def checks(
     check_results.try_to_send(site)
 
 
+def general_checks(site: Site, step: str, results: Sequence[dict[str, Any]], **more: Any) -> None:
+    """Owe results of checks that belong to no backup, and `more` of what was found; send them if the store answers."""
+    owe(site, Kind.CHECKS, None, {"step": step, "checks": list(results), **more})
+    try_to_send(site)
+
+
+def proven(site: Site, proof: RecordedProof, stored: Stored) -> None:
+    """Say what a restored copy showed, and where the record of it is: nobody may edit or remove it unseen."""
+    told = {"restored": proof.restored, "verdict": proof.verdict.value}
+    owe(site, Kind.PROVEN, proof.backup_id, {"key": stored.key, "sha256": stored.sha256, **told})
+    try_to_send(site)
+
+
+def drilled(site: Site, record: DrillRecord, stored: Stored) -> None:
+    """The same of a recovery drill, in the place that `site` is of. Where there is no backup folder nothing is said."""
+    if not _has_folder(site):
+        return
+    told = {
+        "place": _place(site),
+        "backup_id": record.backup_id,
+        "recovery_seconds": record.recovery_seconds,
+        "faults": [each[:_LONGEST] for each in record.faults[:_MOST]],
+    }
+    owe(site, Kind.DRILLED, None, {"key": stored.key, "sha256": stored.sha256, **told})
+    try_to_send(site)
+
+
 def pruned(site: Site, slot: Slot, reason: str, objects: Iterable[Version], *, cut_off_since: datetime | None) -> None:
     """Append the tombstone of a backup in the place that `site` is of; it is in the chain when this returns.
 
     `cut_off_since`: when a prune of it began that was cut off: if it got so far, nothing is said again. StoreError.
     """
-    place = "s3" if site.first is None else "second"  # as copies.Place has it
+    place = _place(site)
     entry_id = f"pruned-{place}-{slot.backup_id}"
     if cut_off_since is not None:
         send(site)
@@ -86,8 +116,7 @@ def verified(site: Site, done: Sequence[Verified]) -> None:
 
     Where there is no backup folder, as where an auditor verifies with nothing but the bucket, nothing is said.
     """
-    folder = (site.first or site).settings.folder
-    if not done or not os.access(folder, os.W_OK | os.X_OK):
+    if not done or not _has_folder(site):
         return
     backups = [
         {
@@ -134,6 +163,15 @@ def instant_in(content: bytes, name: str) -> datetime | None:
     except (ValueError, KeyError, TypeError):
         return None
     return found if found.tzinfo else None
+
+
+def _has_folder(site: Site) -> bool:
+    """Whether what is owed can be written down: somebody who reads the bucket elsewhere has no backup folder."""
+    return os.access((site.first or site).settings.folder, os.W_OK | os.X_OK)
+
+
+def _place(site: Site) -> str:
+    return "s3" if site.first is None else "second"  # as copies.Place has it
 
 
 def _was_said(site: Site, entry_id: str, since: datetime) -> bool:

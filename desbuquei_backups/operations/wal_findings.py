@@ -34,6 +34,13 @@ def recovery_point(state: WalState, objective: timedelta) -> Finding:
     return Finding(subject, promised, promised, Verdict.MATCHES, said)
 
 
+def newest_age(state: WalState) -> timedelta | None:
+    """How old the newest moment is that can be recovered to; None: not known, or a gap or a missing base backup is in
+    the way."""
+    mended = all(any(base.start >= gap.last.end for base in state.bases) for gap in state.gaps)
+    return state.age if state.base is not None and mended else None
+
+
 def _none_yet(state: WalState) -> Verdict:
     """Where nobody has ever asked for WAL there is nothing to judge; with a slot it should be there."""
     return Verdict.UNCOMPARED if state.slot is None else Verdict.DIFFERS

@@ -359,6 +359,20 @@ class Bucket:
                 for found in page.get("Contents", ()):
                     yield found["Key"][len(start) - len(folder) :], found["LastModified"]
 
+    def etags(self, folder: str, *, after: str = "") -> Iterator[tuple[str, str]]:
+        """The keys as `keys` has them, each with what the store calls its ETag.
+
+        Of an object that was sent at once it is the MD5 of its bytes, unless it is encrypted by SSE-KMS or SSE-C.
+        https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html
+        """
+        start = self._key(folder)
+        given: Any = {"StartAfter": f"{start}{after}"} if after else {}
+        pages = self.client.get_paginator("list_objects_v2")
+        with store_errors(f"listing {self.uri(folder)}"):
+            for page in pages.paginate(Bucket=self.name, Prefix=start, **given):
+                for found in page.get("Contents", ()):
+                    yield found["Key"][len(start) - len(folder) :], found["ETag"].strip('"')
+
     def entries(self, folder: str, *, after: str = "", flat: bool = False, at_once: int = 1000) -> Iterator[Entry]:
         """The same, with each object's size and storage class. `flat`: folders below that one are left out."""
         start = self._key(folder)

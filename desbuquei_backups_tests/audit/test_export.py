@@ -6,10 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pyarrow import parquet
 
 from desbuquei_backups.audit.export import COLUMNS, export_checks
+from desbuquei_backups.audit.facts import Checked
 from desbuquei_backups.core.comparison import Verdict as Compared
-from desbuquei_backups_tests.audit.worlds import said, well
+from desbuquei_backups_tests.audit.worlds import PERIOD, said, well
 
 DAILY = "daily-2026-02-10-020000"
 NAME = 'pública "Ação"; <b>, \n=1+1'
@@ -31,6 +33,36 @@ def test_every_check_result_of_the_period_is_a_row_and_comes_back_as_it_was(tmp_
     (bad,) = [row for row in rows if row["verdict"] == "does not match"]
     assert (bad["backup_id"], bad["tier"], bad["check"], bad["summary"]) == (DAILY, "daily", "content_matches", NAME)
     assert bad["at"] == "2026-02-10T02:03:00Z"
+
+
+def test_the_parquet_file_has_the_same_rows_with_their_types_also_where_there_are_none(tmp_path: Path) -> None:
+    standing = Checked(9, PERIOD.start, None, "wal", "wal_is_continuous", None, NAME)
+    facts = replace(well(), checks=[*well().checks, standing])
+    done = export_checks(facts, tmp_path)
+    empty = export_checks(replace(facts, checks=[]), tmp_path / "empty")
+    assert done.parquet is not None
+    assert empty.parquet is not None
+    table, none = (parquet.read_table(path) for path in (done.parquet, empty.parquet))
+    assert (table.num_rows, none.num_rows) == (done.rows, 0)
+    assert none.schema.remove_metadata() == table.schema.remove_metadata()
+    assert tuple(table.column_names) == COLUMNS
+    assert str(table.schema.field("at").type) == "timestamp[us, tz=UTC]"
+    assert str(table.schema.field("link").type) == "int64"
+    last = table.slice(table.num_rows - 1).to_pylist()[0]
+    assert last == {
+        "at": PERIOD.start,
+        "backup_id": None,
+        "tier": None,
+        "step": "wal",
+        "check": "wal_is_continuous",
+        "verdict": None,
+        "summary": NAME,
+        "link": 9,
+    }
+    with done.csv.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["check"] for row in rows] == table["check"].to_pylist()
+    assert rows[-1]["backup_id"] == ""
 
 
 def test_without_pyarrow_the_csv_is_there_and_it_is_said_what_to_install(

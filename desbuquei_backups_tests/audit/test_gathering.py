@@ -18,14 +18,16 @@ from desbuquei_backups.audit.sign_off import sign_off
 from desbuquei_backups.core.anchors import anchor_of
 from desbuquei_backups.core.errors import ConfigurationError, NotFound
 from desbuquei_backups.core.evidence import Kind, link_key
+from desbuquei_backups.core.looks import look
 from desbuquei_backups.core.slots import Slot
-from desbuquei_backups.operations import said
+from desbuquei_backups.operations import drill_record, said, standing
 from desbuquei_backups.operations.chain_since import first_since
 from desbuquei_backups.operations.evidence_head import find
 from desbuquei_backups.operations.site import Site
 from desbuquei_backups.storage.s3 import Bucket
 from desbuquei_backups_tests.conftest import Clock
 from desbuquei_backups_tests.operations.chains import content_of, links, overwrite, told
+from desbuquei_backups_tests.validation.test_recovery_time import recorded
 
 JANUARY = Period(datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 2, tzinfo=UTC))
 STEPS = {
@@ -88,6 +90,39 @@ def test_a_check_result_edited_afterwards_is_named_and_not_believed(site: Site) 
     assert bad.sequence in facts_of(site).chain.broken
     assert bad.sequence not in {each.link for each in facts_of(site).checks}
     assert Verdict.HOLDS not in {report.control(name).verdict for name in ("changes", "incidents")}
+
+
+def test_a_drill_is_told_as_the_chain_vouches_for_it_and_one_that_was_edited_is_not_told(site: Site) -> None:
+    said_of, unsaid = (recorded(drilled_at=datetime(2026, 1, day, 5, tzinfo=UTC)) for day in (4, 5))
+    stored = drill_record.keep(site, said_of)
+    said.drilled(site, said_of, stored)
+    other = drill_record.keep(site, unsaid)
+    facts = facts_of(site)
+    assert list(facts.drills) == [said_of, unsaid]
+    assert [each.partition(" ")[0] for each in facts.unvouched] == [other.key]
+    overwrite(
+        site.bucket, stored.key, content_of(site.bucket, stored.key).replace(b'"faults":[]', b'"faults": []') + b" "
+    )
+    facts = facts_of(site)
+    assert list(facts.drills) == [unsaid]
+    assert facts.unvouched[0] == f"{stored.key} is not what the chain of evidence speaks of: it is left out"
+    assert set(facts.unvouched) <= set(make(site, JANUARY, ask_source=False).control("restorability").exceptions)
+
+
+def test_looks_at_the_wal_are_told_as_the_chain_says_and_the_last_ones_as_this_host_remembers(
+    site: Site, clock: Clock, tmp_path: Path
+) -> None:
+    clock.now = datetime(2026, 1, 4, 12, tzinfo=UTC)
+    for _ in range(60):
+        results = [{"check": "wal_is_continuous", "verdict": "matches", "summary": "no gap"}]
+        age = timedelta(minutes=1)
+        standing.checks(site, standing.WAL, results, looked=lambda before, age=age: look(before, clock.now, age))
+        clock.now += timedelta(minutes=15)
+    facts = facts_of(site)
+    assert [each.looks for each in facts.looks] == [0, 48]
+    assert facts.looks_here.looks == 11
+    assert facts_of(elsewhere(site, tmp_path)).looks_here is None
+    assert facts.checks[-1].backup_id is None
 
 
 def test_an_end_that_was_cut_off_shows_on_a_new_machine_by_an_anchor_alone(site: Site, tmp_path: Path) -> None:

@@ -18,10 +18,21 @@ from desbuquei_backups.core.comparison import Verdict as Compared
 from desbuquei_backups.core.errors import ToolMissing
 from desbuquei_backups.core.evidence import Kind
 from desbuquei_backups.core.slots import Slot
+from desbuquei_backups.defs.first_page import first_page
 from desbuquei_backups_tests.audit.worlds import NOW, PERIOD, START, backup, reported, said, well, without
 
 NASTY = """"><script>alert('x')</script><img src=http://elsewhere/x> & 'Ação' "Município" javascript:x"""
 DAILY = Slot.of_id("daily-2026-02-10-020000")
+
+
+def test_the_first_page_in_dagster_shows_names_as_they_are_and_nothing_in_them_is_markdown(facts: Facts) -> None:
+    report = reported(facts)
+    page = first_page(replace(report, facts={**report.facts, "bucket": "a | b\n# c"}))
+    assert "<script>" not in page
+    assert "\\<script\\>" in page
+    assert "| bucket | a \\| b \\# c |" in page
+    assert sum(f"**{verdict}**" in line for line in page.splitlines() for verdict in ("holds", "does not hold")) > 3
+    assert all(line.count(" | ") - line.count("\\ | ") in (1, 2) for line in page.splitlines() if line.startswith("| "))
 
 
 class Page(HTMLParser):

@@ -7,12 +7,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from desbuquei_backups.audit.building import CONTROLS
-from desbuquei_backups.audit.facts import Event, Facts, Question, Recorded, Source, Walked
+from desbuquei_backups.audit.facts import Checked, Event, Facts, Question, Recorded, Source, Walked
 from desbuquei_backups.audit.judging import Judging
 from desbuquei_backups.audit.model import Period
 from desbuquei_backups.audit.slots_due import Outcome
 from desbuquei_backups.core.comparison import Verdict as Compared
 from desbuquei_backups.core.evidence import Kind
+from desbuquei_backups.core.looks import Looks
 from desbuquei_backups.core.retention import Place, Verdict
 from desbuquei_backups.core.slots import Slot, next_due
 from desbuquei_backups.operations.pruning import Planned
@@ -155,6 +156,68 @@ def test_a_week_without_backups_is_one_gap_and_the_worst_recovery_point(facts: F
     table = report.control("incidents").tables[0]
     (row,) = [each for each in table.rows if "hourly" in each[1]]
     assert row[3] == "2026-02-11 00:03: hourly-2026-02-11-000000 was archived"
+
+
+def _looked(since: datetime, until: datetime, *, at_most: int, seen: int) -> Looks:
+    return Looks(
+        since=since,
+        until=until,
+        looks=96,
+        recoverable=until - timedelta(minutes=1),
+        at_most_seconds=at_most * 60,
+        at_most_at=since + timedelta(hours=5, minutes=30),
+        seen_seconds=seen * 60,
+    )
+
+
+@pytest.mark.parametrize(
+    ("at_most", "seen", "verdict"), [(50, 1, "holds"), (70, 1, "not known"), (70, 61, "does not hold")]
+)
+def test_where_the_wal_was_looked_at_between_backups_that_decides(at_most: int, seen: int, verdict: str) -> None:
+    """Hourly backups are an hour and some minutes apart; what streams in between could be recovered to, too."""
+    looks = [
+        _looked(day, day + timedelta(days=1), at_most=20, seen=1)
+        for day in (START + timedelta(days=number) for number in range(-1, 15))
+    ]
+    facts = well(looks=looks)
+    assert verdicts(replace(facts, looks=[]))["recovery_point"] == "does not hold"
+    assert verdicts(facts)["recovery_point"] == "holds"
+    day = START + timedelta(days=3)
+    bad = [_looked(each.since, each.until, at_most=at_most, seen=seen) if each.since == day else each for each in looks]
+    # Of one day no hourly is there either, so that nothing but the looks bounds it.
+    control = reported(without(replace(facts, looks=bad), *gap(facts, day, 1))).control("recovery_point")
+    assert control.verdict.value == verdict
+    assert f"at most {'1 h 10' if at_most == 70 else at_most} min at 2026-02-04 05:30 UTC" in control.why
+    assert control.figures == {"recovery point, worst (seconds)": at_most * 60}
+    assert "looks at the WAL, as the chain says: 1,440" in control.evidence
+
+
+def test_a_day_of_which_the_looks_are_lost_is_judged_by_its_backups(facts: Facts) -> None:
+    day = START + timedelta(days=3)
+    looks = [
+        _looked(each, each + timedelta(days=1), at_most=20, seen=1)
+        for each in (START + timedelta(days=number) for number in range(-1, 15))
+        if each != day
+    ]
+    control = reported(without(replace(facts, looks=looks), *gap(facts, day, 1))).control("recovery_point")
+    assert control.verdict.value == "does not hold"
+    assert "1 d" in control.why
+
+
+def test_a_verdict_of_no_backup_that_lasts_is_one_incident_and_over_when_it_turns(facts: Facts) -> None:
+    days = [
+        Checked(900 + day, START + timedelta(days=day), None, "wal", "wal_is_continuous", verdict, "a gap")
+        for day, verdict in enumerate([Compared.MATCHES, *[Compared.DIFFERS] * 3, Compared.MATCHES, Compared.DIFFERS])
+    ]
+    report = reported(replace(facts, checks=[*facts.checks, *days]))
+    first, second = report.control("incidents").tables[0].rows[::-1]
+    assert first[1:] == (
+        "wal: wal_is_continuous untrue: a gap",
+        "by the check wal_is_continuous of wal, link 901",
+        "2026-02-05 00:00: it is true now",
+    )
+    assert (second[0], second[3]) == ("2026-02-06 00:00", "not over")
+    assert "2026-02-06 00:00 UTC: WAL was not continuous: a gap" in report.control("recovery_point").exceptions
 
 
 def test_a_backup_that_a_check_found_unsound_is_no_recovery_point(facts: Facts) -> None:

@@ -63,13 +63,21 @@ def test_the_demo_backs_up_proves_and_does_not_dump_twice(trial_home: Path) -> N
     assert told["true"]
     assert {check["verdict"] for check in told["checks"]} == {"true"}
     assert len(told["checks"]) == 14
+    verdicts = told["report"]["verdicts"]
+    assert (verdicts["integrity"], verdicts["evidence"], verdicts["off_site"]) == ("holds", "holds", "does not hold")
+    page = Path(told["report"]["html"])
+    assert told["backup_id"] in page.read_text()
 
     again = _run(trial_home, "demo")
     assert again.returncode == 0, again.stderr
     assert told["backup_id"] in again.stdout
     assert "was there; verified again" in " ".join(again.stdout.split())
+    assert "2 does not hold  Immutability, Off-site copy" in again.stdout
+    assert f"report: {page}" in again.stdout
     assert [
-        line for line in again.stdout.splitlines() if len(line) > 80 and not line.startswith(("files:", "S3:"))
+        line
+        for line in again.stdout.splitlines()
+        if len(line) > 80 and not line.startswith(("files:", "S3:", "report:"))
     ] == []
 
 

@@ -94,7 +94,9 @@ def test_before_the_first_dump_nothing_is_left_out() -> None:
 
 
 def test_without_full_tiers_the_hourly_has_the_whole_budget() -> None:
-    policy = Policy.model_validate({**POLICY.model_dump(exclude={"tiers", "evidence"}), "tiers": {}} | _only_hourly())
+    policy = Policy.model_validate(
+        {**POLICY.model_dump(exclude={"tiers", "evidence", "reproof"}), "tiers": {}} | _only_hourly()
+    )
     found = cadence(policy, "hourly", 1 * GB, NOW)
     assert isinstance(found, Cadence)
     assert found.every == 4

@@ -157,6 +157,7 @@ def test_another_file_takes_the_packaged_ones_place(tmp_path: Path) -> None:
         ("never_fewer_than = 0", "never_fewer_than = -1", "line 10, tiers.daily.never_fewer_than"),
         ('"GLACIER_IR"', '"GLACIAR"', "line 11, tiers.daily.storage_class: .*'DEEP_ARCHIVE'"),
         ('"vendas"', '"Vendas; drop"', "line 1, database"),
+        ('"30 minutes"', '"30 minutes"\nreproof = "23 hours"', "line 5, reproof: .*a day at least"),
         ('"30 minutes"', '"1 month"', "line 4, lock_timeout: .*calendar"),
         ('kept_in_s3 = "7 years"\n', "", r"line 6, tiers.daily.kept_in_s3: Field required"),
         ("never_fewer_than = 0", "never_fewer_than = 0\nkept_in_s4 = 1", "line 11, tiers.daily.kept_in_s4: Extra"),

@@ -58,16 +58,19 @@ def test_a_day_with_a_daily_a_drill_and_a_prune_is_told_as_it_was(
     assert verdicts["encryption_client_side"] == "not promised"
     (row,) = [each for each in report["daily"]["rows"] if each["tier"] == "daily"]
     assert [row[name] for name in ("checksums", "verified", "restored", "S3", "disk")] == ["yes"] * 5
-    page = Path(shown["file"]).read_text()
+    page = Path(shown["HTML"]).read_text()
     assert daily.slot.backup_id in page
-    assert shown["page"] == Path(shown["file"]).as_uri()
+    first = shown["first page"]
+    assert "| Integrity | **holds** | " in first
+    assert "| Off-site copy | **does not hold** | " in first
+    assert "Nobody has signed a report of this period yet." in first
     assert (shown["backups archived"], shown["links broken"], shown["drills"]) == (1, 0, 1)
     assert shown["slots due"] >= shown["slots missed"]  # an hour may have ended meanwhile
     assert shown["holds"] + shown["does not hold"] + shown["not known"] + shown["not promised"] == len(controls)
     assert Path(shown["PDF"]).read_bytes().startswith(b"%PDF-")
     assert [each.kind for each in links(Bucket(bucket_url, endpoints.aws))][-1] is Kind.POLICY
     again = _metadata(job("audit_report"))
-    assert again["file"] == shown["file"]
+    assert again["HTML"] == shown["HTML"]
     assert len(list((folder / "reports").iterdir())) == 3
 
 

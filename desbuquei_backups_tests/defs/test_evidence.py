@@ -47,7 +47,7 @@ def test_each_step_says_what_its_checks_found_and_the_head_is_told_to_the_policy
     assert done.true
     bucket = Bucket(bucket_url, endpoints.aws)
     said = links(bucket)
-    assert [link.kind for link in said if link.kind is not Kind.CHECKS] == [Kind.MANIFEST, Kind.ARCHIVED]
+    assert [link.kind for link in said if link.kind is not Kind.CHECKS] == [Kind.MANIFEST, Kind.ARCHIVED, Kind.PROVEN]
     results = {
         str(check["check"]): (link.body["step"], check["verdict"])  # type: ignore[index, call-overload]
         for link in said

@@ -12,6 +12,7 @@ from desbuquei_backups.defs.execution import Outcome, outcome
 from desbuquei_backups.storage.s3 import Bucket
 from desbuquei_backups_tests.conftest import Endpoints
 from desbuquei_backups_tests.defs.conftest import _QUIET, Run
+from desbuquei_backups_tests.operations.chains import links
 from desbuquei_backups_tests.policies import PACKAGED, written
 
 pytestmark = pytest.mark.usefixtures("environment")
@@ -35,6 +36,7 @@ def test_a_day_on_which_all_is_kept_says_so(run: Run, pruned: Callable[[], Outco
     assert found.true
     (step,) = found.steps
     assert {name: step.metadata[name] for name in ("kept", "gone", "failed")} == {"kept": 2, "gone": 0, "failed": 0}
+    assert 0 <= step.metadata["disk (percent)"] <= 100
     assert {row["why"] for row in step.metadata["verdicts"]} == {"its slot is open"}
     assert {row["backup"] for row in step.metadata["verdicts"]} == {done.slot.backup_id}
     (check,) = (each for each in found.checks if each.name == "retention_is_honoured")
@@ -56,6 +58,11 @@ def test_a_backup_that_somebody_deleted_turns_the_check_untrue_and_is_named(
     assert not found.true
     (check,) = (each for each in found.checks if each.name == "retention_is_honoured")
     assert check.differences == (f"{done.slot.backup_id}, s3: recorded as archived, and lost",)
+    link = links(bucket)[-1]
+    assert (link.backup_id, link.body["step"]) == (None, "retention")
+    (told,) = link.body["checks"]
+    assert (told["check"], told["verdict"]) == ("retention_is_honoured", "does not match")
+    assert told["differing"][0]["subject"] == f"{done.slot.backup_id}, s3"
 
 
 def test_what_is_over_goes_and_is_seen_to_be_gone(

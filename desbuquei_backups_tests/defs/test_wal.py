@@ -7,12 +7,14 @@ from datetime import UTC, datetime
 import dagster as dg
 import pytest
 
+from desbuquei_backups.core.evidence import Kind
 from desbuquei_backups.core.slots import Slot
 from desbuquei_backups.operations.settings import DATABASE_URL, SECOND_S3_URL, from_environment
 from desbuquei_backups.operations.site import Site
 from desbuquei_backups.operations.wal_drain import Drained, drain
 from desbuquei_backups_tests.defs.conftest import _QUIET, Run
 from desbuquei_backups_tests.fakes import free_port
+from desbuquei_backups_tests.operations.chains import links
 
 pytestmark = pytest.mark.usefixtures("environment")
 Looked = dict[tuple[str, str], dg.AssetCheckEvaluation]
@@ -74,6 +76,21 @@ def test_wal_without_a_base_backup_is_no_way_back(looked, slot: Slot) -> None:
     wrong = [row["what"] for row in rows if row["verdict"] == "does not match"]
     assert wrong == ["base backup"]
     assert late.passed
+    bucket = Site(from_environment(os.environ)).bucket
+    looked()
+    (link,) = [each for each in links(bucket) if each.kind is Kind.CHECKS]
+    verdicts = {each["check"]: each["verdict"] for each in link.body["checks"]}
+    assert verdicts == {"wal_is_continuous": "does not match", "recovery_point_within_objective": "matches"}
+    assert (link.backup_id, link.body["step"], "looks" in link.body) == (None, "wal", False)
+
+
+def test_each_look_is_a_point_of_a_trend(looked, instance, slot: Slot) -> None:
+    assert isinstance(drain(Site(from_environment(os.environ)), slot.backup_id), Drained)
+    looked()
+    (seen,) = instance.fetch_observations(dg.AssetKey(["desbuquei", "wal"]), limit=5).records
+    shown = {name: value.value for name, value in seen.asset_observation.metadata.items()}
+    assert shown["recovery point, age (seconds)"] == 0.0
+    assert (shown["segments in S3"], shown["gaps"]) == (1, 0)
 
 
 def test_a_second_place_that_does_not_answer_is_a_warning_of_its_own(looked, environment, sample_url) -> None:

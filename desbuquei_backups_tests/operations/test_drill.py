@@ -8,6 +8,7 @@ import pytest
 
 from desbuquei_backups.core.comparison import Verdict
 from desbuquei_backups.core.errors import IntegrityError, OutOfReach
+from desbuquei_backups.core.evidence import Kind, sha256_of
 from desbuquei_backups.core.targets import Target
 from desbuquei_backups.core.tiers import load_policy
 from desbuquei_backups.core.wal_points import RecoveryPoint
@@ -20,6 +21,7 @@ from desbuquei_backups.operations.status import status
 from desbuquei_backups.storage.s3 import Bucket
 from desbuquei_backups.validation.checks import recovery_time_within_objective
 from desbuquei_backups_tests.operations.altered_base import with_an_altered_page
+from desbuquei_backups_tests.operations.chains import content_of, links
 from desbuquei_backups_tests.operations.losses import Watching, children
 from desbuquei_backups_tests.operations.story import POINT, Story, killed_while_its_server_runs, store_wal
 from desbuquei_backups_tests.operations.test_recover import replaced, store
@@ -50,6 +52,9 @@ def test_a_drill_proves_a_recovery_from_s3_and_leaves_nothing_but_its_record(sto
     assert list(story.site.settings.home.iterdir()) == []
     (key,) = bucket.keys("drills/")
     assert DrillRecord.model_validate_json(b"".join(bucket.read(key))) == record
+    (link,) = [each for each in links(bucket) if each.kind is Kind.DRILLED]
+    assert (link.body["key"], link.body["sha256"]) == (key, sha256_of(content_of(bucket, key)))
+    assert (link.body["backup_id"], link.body["faults"]) == (record.backup_id, [])
     assert drill_record.newest(story.site) == record
     assert status(story.site).last_drill == record
     elsewhere = replace(story.site, settings=replace(story.site.settings, backup_dir=story.ground / "nowhere"))

@@ -5,13 +5,15 @@ import pytest
 
 from desbuquei_backups.core.comparison import Verdict
 from desbuquei_backups.core.errors import IntegrityError
+from desbuquei_backups.core.evidence import Kind
+from desbuquei_backups.operations.chain_audit import audit
 from desbuquei_backups.operations.reproof import prove_due, what_is_due
 from desbuquei_backups.operations.restored_copy import prove
 from desbuquei_backups.operations.site import Site
 from desbuquei_backups.storage.s3 import Bucket
 from desbuquei_backups_tests.conftest import Clock
 from desbuquei_backups_tests.left_behind import clearing
-from desbuquei_backups_tests.operations.chains import overwrite
+from desbuquei_backups_tests.operations.chains import links, overwrite
 from desbuquei_backups_tests.operations.tiers import DAILY, WEEKLY, back_up
 from desbuquei_backups_tests.urls import with_database
 
@@ -27,6 +29,9 @@ def test_a_copy_that_was_only_taken_over_is_restored_itself_and_then_not_for_a_y
     assert done.proof is not None
     assert (done.proof.restored, done.proof.verdict) == (WEEKLY.backup_id, Verdict.MATCHES)
     assert done.proof.seconds
+    proofs = [(link.backup_id, link.body["restored"]) for link in links(site.bucket) if link.kind is Kind.PROVEN]
+    assert proofs == [(DAILY.backup_id, DAILY.backup_id), (WEEKLY.backup_id, DAILY.backup_id), (WEEKLY.backup_id,) * 2]
+    assert (audit(site).whole, audit(site).proofs) == (True, 3)
     assert what_is_due(site) == []
     at = clock.now
     clock.pass_by(days=364)

@@ -5,6 +5,7 @@ import hashlib
 from typing import Any
 
 from desbuquei_backups.core.comparison import Finding, Verdict
+from desbuquei_backups.core.evidence import Stored
 from desbuquei_backups.core.manifest import FileFacts, Manifest, Role, manifest_name
 from desbuquei_backups.core.slots import Slot
 from desbuquei_backups.operations import proofs
@@ -45,9 +46,11 @@ def stored(bucket: Bucket, backup_id: str, *, content: bytes | None = None, dump
     return key
 
 
-def proven(bucket: Bucket, backup_id: str, *, verdict: Verdict = Verdict.MATCHES, **seconds: float) -> None:
+def proven(
+    bucket: Bucket, backup_id: str, *, verdict: Verdict = Verdict.MATCHES, **seconds: float
+) -> tuple[proofs.RecordedProof, Stored]:
     """Keep a proof of it, of the instant of its slot."""
     manifest = manifest_of(backup_id)
     finding = Finding("public.pedidos", "1", "1", verdict)
     proof = proofs.of_findings(manifest, manifest.taken_at, backup_id, "17", [finding], [finding], [finding], seconds)
-    proofs.keep(bucket, proof, {})
+    return proof, proofs.keep(bucket, proof, {})
