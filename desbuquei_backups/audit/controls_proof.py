@@ -18,11 +18,6 @@ from desbuquei_backups.audit.model import Control, Table, Verdict
 from desbuquei_backups.core.evidence import Kind
 
 _DRILLED_WITHIN = timedelta(days=35)  # they are monthly
-_SAID = {
-    "row_counts_match": "row counts of restored copies",
-    "content_matches": "content of restored copies",
-    "schema_matches": "schema of restored copies",
-}
 
 
 def evidence(judging: Judging) -> Control:
@@ -100,7 +95,7 @@ def restorability(judging: Judging) -> Control:
     """Restored copies, and recovery drills."""
     facts = judging.facts
     dumps = [each for each in judging.archived if not each.wal]
-    parts = [judging.checked(check, dumps, _SAID[check[1]]) for check in RESTORED] if dumps else []
+    parts = [judging.checked(check, dumps, what) for check, what in RESTORED.items()] if dumps else []
     if any(each.wal or each.base for each in judging.archived) or facts.drills or facts.drill_before:
         parts.append(_drills(judging))
     if not parts:

@@ -332,5 +332,7 @@ def test_the_checks_bear_the_names_that_validation_gives_them() -> None:
     from desbuquei_backups.audit import judging
 
     named = {value[1] for value in vars(judging).values() if isinstance(value, tuple) and len(value) == 2}
+    named |= {name for _, name in judging.RESTORED}
     assert named <= validated.DESCRIPTIONS.keys()
     assert len(named) >= 10
+    assert [name for _, name in judging.RESTORED] == list(validated.RESTORED_COPY_CHECKS)

@@ -8,6 +8,7 @@ from typing import Any
 from desbuquei_backups.audit.building import CONTROLS, build
 from desbuquei_backups.audit.clauses import load_clauses
 from desbuquei_backups.audit.facts import Backup, Checked, Event, Facts, Restored, Source, Store, Walked
+from desbuquei_backups.audit.judging import RESTORED
 from desbuquei_backups.audit.model import Period, Report
 from desbuquei_backups.core.comparison import Verdict as Compared
 from desbuquei_backups.core.evidence import Kind
@@ -30,7 +31,7 @@ STORE = Store(
 _STEPS = {
     "dump": ("dump_is_complete", "checksums_match", "connection_is_encrypted"),
     "s3_archive": ("archive_matches_manifest", "archive_is_encrypted", "connection_is_encrypted"),
-    "restored_copy": ("row_counts_match", "content_matches", "schema_matches"),
+    "restored_copy": tuple(name for _, name in RESTORED),
 }
 
 
