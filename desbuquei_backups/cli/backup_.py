@@ -6,8 +6,6 @@ import click
 
 from desbuquei_backups.cli.asking import login_name
 from desbuquei_backups.cli.output import json_option, messages, print_json
-from desbuquei_backups.cli.progress import Bars
-from desbuquei_backups.cli.summary import document, print_outcome
 from desbuquei_backups.core.errors import ConfigurationError, SlotError
 from desbuquei_backups.core.slots import Slot
 from desbuquei_backups.operations.asked import Asked
@@ -104,6 +102,8 @@ def run_tier(
 ) -> int:
     """Run the tier's job for its open slot, or `slot`, and print what it did; 1 if it failed or a check is untrue."""
     from desbuquei_backups.cli import runs
+    from desbuquei_backups.cli.progress import Bars
+    from desbuquei_backups.cli.summary import document, print_outcome
     from desbuquei_backups.defs.steps import STOPPED
     from desbuquei_backups.embedded.settings import with_embedded_servers
 
