@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from desbuquei_backups.operations.doctor import Precondition
 
+_NARROW = 60  # columns, below which there is no room for two
 _MARKS = {
     "ok": "[green]✓[/]",
     "warning": "[bold yellow]![/]",
@@ -62,6 +63,11 @@ def _print(out: "Console", each: "Precondition", so_far: "Sequence[Precondition]
 
     if len(so_far) == 1 or so_far[-2].area != each.area:
         out.print(f"[bold]{each.area}[/]")
+    if out.width < _NARROW:
+        out.print(f"{_MARKS[each.outcome]} {escape(each.name)}: {escape(each.said)}")
+        if each.remedy:
+            out.print(f"  [bold]→[/] {escape(each.remedy)}")
+        return
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column(width=3, justify="right")
     table.add_column(width=22)

@@ -139,7 +139,7 @@ def _print(done: "Restored", took: float, tables: tuple[str, ...]) -> None:
         for reason, identities in _by_reason(done.left).items():
             more = f" … and {len(identities) - _SHOWN} more, see --json" if len(identities) > _SHOWN else ""
             out.print(f"  [bold]{escape(reason)}[/]")
-            out.print(Padding(escape(", ".join(identities[:_SHOWN]) + more), (0, 0, 0, 4)))
+            out.print(Padding(escape(", ".join(identities[:_SHOWN]) + more), (0, 0, 0, 4), expand=False))
     differing = [f for f in (*done.row_counts, *done.contents) if f.verdict is Verdict.DIFFERS]
     if differing:
         out.print("\n[bold red]✗ The restored database does not match the backup:[/]")

@@ -40,6 +40,7 @@ def run(site, endpoints, tmp_path) -> Run:
             "PATH": os.environ["PATH"],
             "HOME": str(tmp_path),
             "DESBUQUEI_BACKUP_DIR": str(site.settings.folder),
+            "COLUMNS": "80",
             **{name: site.settings.url(name) for name in (DATABASE_URL, RESTORE_URL, S3_URL)},
             **endpoints.aws,
             **environment,
@@ -379,17 +380,14 @@ def test_a_bad_policy_is_a_finding_of_doctor(run, tmp_path):
     assert json.loads(done.stdout)["findings"][0]["name"] == "policy"
 
 
-@pytest.mark.parametrize(
-    "name", ["doctor", "list", "status", "verify", "restore", "prune", "hold", "release", "thaw", "audit"]
-)
-def test_a_command_starts_without_what_it_does_not_use(name):
+def test_a_command_starts_without_what_it_does_not_use():
+    """All commands, and their help: what they work with is imported when they work."""
     program = (
-        "import sys; from desbuquei_backups.cli.main import main; main([sys.argv[1], '--help']); "
-        "print([m for m in sys.argv[2:] if m in sys.modules])"
+        "import sys; from desbuquei_backups.cli.manual import written; written(); "
+        "print([name for name in sys.argv[1:] if name in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", program, name, *_HEAVY], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "[]"
-    assert narrow(done.stdout)
+    done = subprocess.run([sys.executable, "-c", program, *_HEAVY], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
 
 
 @pytest.mark.parametrize(
