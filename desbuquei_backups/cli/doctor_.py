@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 from dataclasses import asdict
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import click
@@ -32,9 +33,11 @@ def command(*, read_only: bool, as_json: bool) -> int:
     """Try every precondition of a backup and of its restore; each that fails says what to do.
 
     Small objects are written to the bucket, and a file to the backup folder; what may be deleted is deleted again, and
-    one object may be locked for a minute. Nothing is created in PostgreSQL. Exit status 1 if something fails, 2 if a
-    setting is missing.
+    one object may be locked for a minute. Nothing is created in PostgreSQL. The last part says what of the guide is not
+    met yet: off-site copy, recovery point, drill, notification. Exit status 1 if something fails, 2 if a setting is
+    missing.
     """
+    from desbuquei_backups.cli.doctor_scheduler import scheduler
     from desbuquei_backups.operations.doctor import Area, examine
 
     os.environ.setdefault("AWS_MAX_ATTEMPTS", "2")  # a person waits
@@ -42,7 +45,7 @@ def command(*, read_only: bool, as_json: bool) -> int:
     out = console()
     try:
         with open_site(bars=False) as site:
-            for each in examine(site, read_only=read_only):
+            for each in chain(scheduler(), examine(site, read_only=read_only)):
                 found.append(each)
                 if not as_json:
                     _print(out, each, found)
@@ -70,7 +73,7 @@ def _print(out: "Console", each: "Precondition", so_far: "Sequence[Precondition]
         return
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column(width=3, justify="right")
-    table.add_column(width=22)
+    table.add_column(width=22, overflow="fold")
     table.add_column(overflow="fold")
     table.add_row(_MARKS[each.outcome], escape(each.name), escape(each.said))
     if each.remedy:
