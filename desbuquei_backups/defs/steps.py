@@ -37,7 +37,7 @@ from desbuquei_backups.operations.site import Site
 from desbuquei_backups.operations.whereabouts import stored_anywhere
 from desbuquei_backups.validation import checks
 from desbuquei_backups.validation.expectations import meets
-from desbuquei_backups.validation.judge import Judgement
+from desbuquei_backups.validation.judge import Judgement, import_meanwhile
 from desbuquei_backups.validation.shortened import of_error, shortened, whole
 
 STOPPED = "stopped by a person"
@@ -50,6 +50,7 @@ Steps = Iterator[dg.MaterializeResult | dg.AssetCheckResult]
 
 def dump(context: dg.AssetExecutionContext, backups: Backups, tier: str, asked: Asked | None) -> Steps:
     """Fill the slot, verify what fills it, or leave it empty on purpose."""
+    import_meanwhile()
     with opened(context, backups, tier) as (site, slot):
         try:
             taken = take_dump(site, slot, asked=asked)

@@ -28,7 +28,7 @@ from desbuquei_backups.operations.wal_slot import Cluster, Refused, cluster_of, 
 from desbuquei_backups.operations.writing import write_file_of
 from desbuquei_backups.postgres import connection as pg
 from desbuquei_backups.postgres import physical, server, wal
-from desbuquei_backups.storage.disk import disk_errors
+from desbuquei_backups.storage.disk import PARTIAL, disk_errors
 from desbuquei_backups.storage.stream import write_gzip
 
 _LOG = logging.getLogger(__name__)
@@ -107,7 +107,7 @@ class _Taking:
         if own is None:
             self.warnings.append(f"no increment: PostgreSQL's own manifest of {parent.backup_id} cannot be read here")
             return None
-        with timed(self.seconds, "increment"), _as_file(self.site.settings.folder, own) as against:
+        with timed(self.seconds, "increment"), _as_file(self.site.settings.folder, self.slot.backup_id, own) as against:
             try:
                 base, self.files = write_base(
                     self.site, self.slot, connection, cluster.programs, spaces, against=against
@@ -197,8 +197,9 @@ class _Taking:
 
 
 @contextmanager
-def _as_file(folder: Path, content: bytes) -> Iterator[Path]:
-    with disk_errors(folder), NamedTemporaryFile(dir=folder, prefix=".against-") as file:
+def _as_file(folder: Path, backup_id: str, content: bytes) -> Iterator[Path]:
+    """A file for as long as the block runs; what a killed run left of it is abandoned, and goes with the rest."""
+    with disk_errors(folder), NamedTemporaryFile(dir=folder, prefix=f".{backup_id}.against-", suffix=PARTIAL) as file:
         file.write(content)
         file.flush()
         yield Path(file.name)

@@ -15,7 +15,7 @@ from desbuquei_backups.core.errors import Busy, DiskError
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _NO_LINKS = {errno.EPERM, errno.EXDEV, errno.EMLINK, errno.ENOTSUP, errno.ENOSYS}
-_PARTIAL = ".partial"
+PARTIAL = ".partial"
 _BACKUP = "*-????-??-??-??????"  # a backup's id; what else is written here has locks of its own
 
 
@@ -46,7 +46,7 @@ def aside(final: Path) -> Iterator[Path]:
 
     The writer fsyncs the file; the rename is fsynced here. Files are readable by their owner alone.
     """
-    partial = final.with_name(f".{final.name}{_PARTIAL}")
+    partial = final.with_name(f".{final.name}{PARTIAL}")
     with disk_errors(partial):
         os.close(os.open(partial, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600))
     try:
@@ -86,7 +86,7 @@ def link(source: Path, final: Path) -> None:
 def remove_abandoned(folder: Path) -> list[str]:
     """Remove what killed runs left half-written; to be called under the lock. Returns the names."""
     with disk_errors(folder):
-        left = [path for path in folder.glob(f".{_BACKUP}.*{_PARTIAL}") if path.is_file()]
+        left = [path for path in folder.glob(f".{_BACKUP}.*{PARTIAL}") if path.is_file()]
         for path in left:
             path.unlink(missing_ok=True)
     return [path.name for path in left]

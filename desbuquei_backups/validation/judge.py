@@ -2,7 +2,9 @@
 
 import gc
 import os
+import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,6 +81,16 @@ def imported() -> tuple[Any, Any, Any]:
         if collecting:
             gc.enable()
     return gx, gxe, pd
+
+
+def import_meanwhile() -> None:
+    """Import them while PostgreSQL's programs work; what fails is told where it is needed."""
+
+    def work() -> None:
+        with suppress(Exception):
+            imported()
+
+    threading.Thread(target=work, name="importing Great Expectations", daemon=True).start()
 
 
 def exception_in(record: Any) -> str | None:

@@ -12,6 +12,7 @@ from desbuquei_backups.core.manifest import Manifest, Role
 from desbuquei_backups.core.retention import Place as RetentionPlace
 from desbuquei_backups.core.slots import Slot
 from desbuquei_backups.core.targets import parse_target
+from desbuquei_backups.operations import increment
 from desbuquei_backups.operations.archive import archive
 from desbuquei_backups.operations.base_backup import BaseTaken, take_base_backup
 from desbuquei_backups.operations.catalog_rebuild import rebuild
@@ -30,6 +31,7 @@ from desbuquei_backups.operations.wal_bases import bases_there
 from desbuquei_backups.operations.wal_spool import spool_of
 from desbuquei_backups.operations.wal_state import WalState, wal_state
 from desbuquei_backups.storage.catalog import key_of
+from desbuquei_backups.storage.disk import remove_abandoned
 from desbuquei_backups_tests.clusters import Cluster
 from desbuquei_backups_tests.conftest import SLOT, Clock, Endpoints
 from desbuquei_backups_tests.faults import FaultyStore
@@ -382,3 +384,11 @@ def test_what_changed_in_a_tablespace_never_lies_on_disk_in_the_clear(make_site,
     second = taken(host, clock, hour(2))
     assert second.base is None
     assert [warning for warning in second.warnings if warning.startswith("no increment: the cluster has tablespaces")]
+
+
+def test_what_a_killed_increment_went_by_is_removed_by_the_next_run(tmp_path) -> None:
+    with increment._as_file(tmp_path, "hourly-2026-02-02-030000", b"a manifest") as path:
+        left = path.with_name(path.name.replace("against-", "against-killed-"))
+        left.write_bytes(path.read_bytes())
+    assert remove_abandoned(tmp_path) == [left.name]
+    assert list(tmp_path.iterdir()) == []
