@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint ui bench lock clean
+.PHONY: demo test lint ui bench man lock clean
 
 demo: .venv/ready
 	$(BIN)/desbuquei demo
@@ -19,6 +19,10 @@ lint: .venv/ready
 
 ui: .venv/ready
 	$(BIN)/desbuquei up --demo
+
+# The manual says what the commands say of themselves; a test compares the two.
+man: .venv/ready
+	$(BIN)/python -m desbuquei_backups.cli.manual docs
 
 # rclone and s5cmd are only compared with: where they cannot be had, the table says so.
 bench: .venv/ready

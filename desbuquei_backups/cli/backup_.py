@@ -8,9 +8,6 @@ import click
 from desbuquei_backups.cli.asking import login_name
 from desbuquei_backups.cli.database import chosen_database, database_option, say_which
 from desbuquei_backups.cli.output import json_option, messages, print_json
-from desbuquei_backups.cli.progress import Bars
-from desbuquei_backups.cli.reported import print_made, report_document
-from desbuquei_backups.cli.summary import document, print_outcome
 from desbuquei_backups.core.databases import named
 from desbuquei_backups.core.errors import ConfigurationError, SlotError
 from desbuquei_backups.core.slots import Slot
@@ -123,6 +120,9 @@ def run_tier(
     `report`: the month's audit report is made, too.
     """
     from desbuquei_backups.cli import runs
+    from desbuquei_backups.cli.progress import Bars
+    from desbuquei_backups.cli.reported import print_made, report_document
+    from desbuquei_backups.cli.summary import document, print_outcome
     from desbuquei_backups.defs.steps import STOPPED
     from desbuquei_backups.embedded.settings import with_embedded_servers
 

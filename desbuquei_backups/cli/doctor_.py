@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import click
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from desbuquei_backups.operations.doctor import Precondition
 
+_NARROW = 60  # columns, below which there is no room for two
 _MARKS = {
     "ok": "[green]✓[/]",
     "warning": "[bold yellow]![/]",
@@ -33,21 +35,23 @@ def command(*, read_only: bool, as_json: bool) -> int:
     """Try every precondition of a backup and of its restore; each that fails says what to do.
 
     Small objects are written to the bucket, and a file to the backup folder; what may be deleted is deleted again, and
-    one object may be locked for a minute. Nothing is created in PostgreSQL. Exit status 1 if something fails, 2 if a
-    setting is missing.
+    one object may be locked for a minute. Nothing is created in PostgreSQL. The last part says what of the guide is not
+    met yet: off-site copy, recovery point, drill, notification. Exit status 1 if something fails, 2 if a setting is
+    missing.
     """
     os.environ.setdefault("AWS_MAX_ATTEMPTS", "2")  # a person waits
     return in_turn(lambda: _examined(read_only=read_only, as_json=as_json), as_json=as_json)
 
 
 def _examined(*, read_only: bool, as_json: bool) -> int:
+    from desbuquei_backups.cli.doctor_scheduler import scheduler
     from desbuquei_backups.operations.doctor import Area, examine
 
     found: list[Precondition] = []
     out = console()
     try:
         with open_site(bars=False) as site:
-            for each in examine(site, read_only=read_only):
+            for each in chain(scheduler(), examine(site, read_only=read_only)):
                 each = replace(each, said=site.settings.told(each.said), remedy=site.settings.told(each.remedy))
                 found.append(each)
                 if not as_json:
@@ -69,9 +73,14 @@ def _print(out: "Console", each: "Precondition", so_far: "Sequence[Precondition]
 
     if len(so_far) == 1 or so_far[-2].area != each.area:
         out.print(f"[bold]{each.area}[/]")
+    if out.width < _NARROW:
+        out.print(f"{_MARKS[each.outcome]} {escape(each.name)}: {escape(each.said)}")
+        if each.remedy:
+            out.print(f"  [bold]→[/] {escape(each.remedy)}")
+        return
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column(width=3, justify="right")
-    table.add_column(width=22)
+    table.add_column(width=22, overflow="fold")
     table.add_column(overflow="fold")
     table.add_row(_MARKS[each.outcome], escape(each.name), escape(each.said))
     if each.remedy:

@@ -4,7 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -16,18 +16,30 @@ if TYPE_CHECKING:
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
 
 
-def console() -> "Console":
-    """Where people read: stdout. It honours NO_COLOR, and a pipe gets plain text."""
-    from rich.console import Console
+_UNCUT = 4_000  # letters in a line of what another program reads
 
-    return Console(highlight=False)
+
+def console() -> "Console":
+    """Where people read: stdout. It honours NO_COLOR; a pipe gets plain text, its lines neither cut nor folded."""
+    return _console(sys.stdout, stderr=False)
 
 
 def messages() -> "Console":
     """Where progress and errors go: stderr, so that stdout stays clean."""
+    return _console(sys.stderr, stderr=True)
+
+
+def _console(stream: TextIO, *, stderr: bool) -> "Console":
     from rich.console import Console
 
-    return Console(stderr=True, highlight=False)
+    return Console(
+        stderr=stderr,
+        highlight=False,
+        # rich would leave bold and the movements of bars.
+        force_terminal=False if os.environ.get("NO_COLOR") else None,
+        # COLUMNS is the word of whoever wants it folded all the same.
+        width=None if stream.isatty() or os.environ.get("COLUMNS") else _UNCUT,
+    )
 
 
 def print_json(document: Mapping[str, Any]) -> None:
@@ -66,7 +78,7 @@ def guarded(run: Callable[[], Any]) -> int:
     except click.exceptions.Exit as done:
         return done.exit_code
     except click.ClickException as error:
-        error.show()
+        _show(error)
         return 2
     except (KeyboardInterrupt, click.Abort):
         messages().print("stopped", style="yellow")
@@ -98,6 +110,22 @@ def say(error: BackupError) -> None:
 
 def error_document(error: BackupError) -> dict[str, Any]:
     return {"error": type(error).__name__, "backup_id": error.backup_id, "what": error.what, "remedy": error.remedy}
+
+
+def _show(error: click.ClickException) -> None:
+    if "--json" not in sys.argv:
+        error.show()
+        return
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context is not None else "desbuquei"
+    print_json(
+        {
+            "error": type(error).__name__,
+            "backup_id": None,
+            "what": error.format_message(),
+            "remedy": f"see {command} --help",
+        }
+    )
 
 
 def _plain(text: str) -> str:

@@ -85,7 +85,12 @@ def print_daily(facts: "Facts", table: "Table") -> None:
     out.print(Text(f"{table.title}: {facts.policy.database}, {facts.now:%Y-%m-%d %H:%M} UTC", style="bold"))
     shown = Shown(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     for name in table.columns:
-        shown.add_column(name, no_wrap=True, justify="right" if name in table.right else "left")
+        shown.add_column(
+            name,
+            no_wrap=out.width >= _WIDTH,
+            overflow="fold",
+            justify="right" if name in table.right else "left",
+        )
     for row in table.rows:
         shown.add_row(*(Text(cell, style={"NO": "bold red", "yes": "green"}.get(cell, "")) for cell in row))
     out.print(shown)

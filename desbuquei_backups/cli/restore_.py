@@ -12,13 +12,12 @@ from desbuquei_backups.cli.output import console, json_option, messages, print_j
 from desbuquei_backups.cli.site import identity_option, open_site
 from desbuquei_backups.core.comparison import Finding, Verdict, tally
 from desbuquei_backups.core.errors import ConfigurationError
-from desbuquei_backups.operations.copies import Place
-from desbuquei_backups.operations.destination import Destination
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from desbuquei_backups.core.manifest import LeftOut
+    from desbuquei_backups.operations.destination import Destination
     from desbuquei_backups.operations.restore import Restored
 
 _SHOWN = 20
@@ -37,8 +36,8 @@ _SHOWN = 20
 @click.option(
     "--from",
     "place",
-    type=click.Choice([place.value for place in Place]),
-    default=Place.S3.value,
+    type=click.Choice(["s3", "second", "disk"]),
+    default="s3",
     show_default=True,
     help="s3, or second for the second place, needs nothing but the bucket and credentials; disk needs no S3, and "
     "verifies checksums first.",
@@ -80,6 +79,7 @@ def command(
       desbuquei restore daily-2026-02-02-020000 --into env:INTO
       desbuquei restore daily-2026-02-02-020000 --into env:INTO --table public.a
     """
+    from desbuquei_backups.operations.copies import Place
     from desbuquei_backups.operations.restore import Wanted, restore
     from desbuquei_backups.operations.restore_tables import restore_tables
 
@@ -101,7 +101,7 @@ def command(
     return int(done.verdict is Verdict.DIFFERS)
 
 
-def _destination(into: str) -> Destination:
+def _destination(into: str) -> "Destination":
     from desbuquei_backups.operations.destination import destination
     from desbuquei_backups.postgres.connection import parse
 
@@ -141,7 +141,7 @@ def _print(done: "Restored", took: float, tables: tuple[str, ...]) -> None:
         for reason, identities in _by_reason(done.left).items():
             more = f" … and {len(identities) - _SHOWN} more, see --json" if len(identities) > _SHOWN else ""
             out.print(f"  [bold]{escape(reason)}[/]")
-            out.print(Padding(escape(", ".join(identities[:_SHOWN]) + more), (0, 0, 0, 4)))
+            out.print(Padding(escape(", ".join(identities[:_SHOWN]) + more), (0, 0, 0, 4), expand=False))
     differing = [f for f in (*done.row_counts, *done.contents) if f.verdict is Verdict.DIFFERS]
     if differing:
         out.print("\n[bold red]✗ The restored database does not match the backup:[/]")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from desbuquei_backups.operations.status import Status, TierStatus
 
 _COLOURS = {"SAFE": "bold green", "AT RISK": "bold yellow", "NOT SAFE": "bold red"}
-_SHOWN = 5
+_ROOMY = 72
 
 
 @click.command()
@@ -97,10 +97,13 @@ def _print(found: "Status") -> None:
     out = console()
     out.print(f"[{_COLOURS[found.safety]}]{found.safety}[/]: {escape(found.reason)}", soft_wrap=True)
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
-    for name in ("tier", "last good (UTC)", "age", "proven", "next due (UTC)", "missed"):
+    names = ("tier", "last good (UTC)", "age", "proven", "next due (UTC)", "missed")
+    # What there is no room for is left out, not cut: what was missed is said below, all of it with --json.
+    shown_columns = len(names) if out.width >= _ROOMY else 3
+    for name in names[:shown_columns]:
         table.add_column(name, no_wrap=True)
     for tier in found.tiers:
-        table.add_row(
+        cells = (
             tier.tier,
             # Where S3 does not answer, it is archived as far as is recorded here.
             f"[yellow]{shown.instant(tier.taken_at)}[/]" if found.store_trouble else shown.instant(tier.taken_at),
@@ -109,30 +112,29 @@ def _print(found: "Status") -> None:
             shown.instant(tier.next_due) if tier.next_due else "when asked",
             _missed(tier),
         )
+        table.add_row(*cells[:shown_columns])
     out.print(table)
     if found.recovery_point is not None:
         out.print(f"recovery point: {escape(found.recovery_point)}")
     for time in found.recoveries:
         colour = "yellow" if time.exceeds(found.recovery_time_objective) else "default"
-        out.print(f"[{colour}]recovery time: {escape(time.said(found.recovery_time_objective))}[/]")
+        out.print(f"[{colour}]recovery time: {escape(_recovery_said(time, found.recovery_time_objective))}[/]")
     if (drill := found.last_drill) is not None:
         slow = drill.recovery_seconds > found.recovery_time_objective.total_seconds()
         colour = "yellow" if slow or drill.faults else "default"
         out.print(
-            f"[{colour}]last drill: {drill.drilled_at:%Y-%m-%d %H:%M}, any second: {drill.recovery_seconds:,.0f} s to "
+            f"[{colour}]last drill: {drill.drilled_at:%Y-%m-%d %H:%M}, {drill.recovery_seconds:,.0f} s to "
             f"accepting connections; the copy was {'not ' if drill.faults else ''}sound[/]"
         )
     for thaw in found.thaws:
         out.print(f"{thaw.backup_id}: {shown.thaw(thaw)}")
     for tier in found.tiers:
         if tier.missed:
-            more = f" and {len(tier.missed) - _SHOWN} more" if len(tier.missed) > _SHOWN else ""
-            out.print(f"missed, {tier.tier}: {', '.join(tier.missed[:_SHOWN])}{more}")
+            more = f", and {len(tier.missed) - 1} before it" if len(tier.missed) > 1 else ""
+            out.print(f"missed: {tier.missed[0]}{more}")
     if found.costs:
         usd = sum(each.usd for each in found.costs)
-        out.print(
-            f"S3: at most USD {usd:,.2f} a month once all tiers are full; `desbuquei doctor` has each tier's part"
-        )
+        out.print(f"S3: at most USD {usd:,.2f} a month once all tiers are full (see desbuquei doctor)")
     if found.last_verified is not None:
         out.print(f"verified in S3: {found.last_verified.said()}")
     if found.second_place is not None:
@@ -144,6 +146,15 @@ def _print(found: "Status") -> None:
     trouble = found.store_trouble
     for note in [*([f"S3: {trouble}"] if trouble and trouble not in found.reason else []), *found.notes]:
         out.print(f"[dim]note:[/] {escape(note)}")
+
+
+def _recovery_said(time: "RecoveryTime", objective: timedelta) -> str:
+    """Of what is frozen the thaw alone, in a line: the rest takes as long as what is not."""
+    if not time.thaw:
+        return time.said(objective)
+    from desbuquei_backups.core.periods import in_words
+
+    return f"{time.backup_id} is frozen, up to {in_words(time.thaw)} to thaw"
 
 
 def _missed(tier: "TierStatus") -> str:

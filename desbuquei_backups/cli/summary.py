@@ -79,9 +79,9 @@ def print_outcome(outcome: Outcome, settings: Settings, *, ui: str | None = None
 
 def _stages(made: Mapping[str, Mapping[str, Any]], seconds: Mapping[str, float]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
-    table.add_column("stage")
+    table.add_column("stage", overflow="fold")
     table.add_column("seconds", justify="right")
-    table.add_column("what was done")
+    table.add_column("what was done", overflow="fold")
     for asset, metadata in made.items():
         table.add_row(asset.replace("_", " "), f"{seconds.get(asset, 0):.1f}", _said(asset, metadata))
     return table
@@ -113,8 +113,8 @@ def _said(asset: str, metadata: Mapping[str, Any]) -> str:
 
 def _checks(outcome: Outcome) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
-    table.add_column("check")
-    table.add_column("verdict")
+    table.add_column("check", overflow="fold")
+    table.add_column("verdict", overflow="fold")
     for check in outcome.checks:
         style = {"true": "green", "untrue": "red"}.get(_verdict(check), "yellow")
         mark = {"true": "✓", "untrue": "✗"}.get(_verdict(check), "?")

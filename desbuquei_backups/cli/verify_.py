@@ -110,7 +110,7 @@ def _print(done: "Sequence[Verified]") -> None:
     out = console()
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for name, justify in (("file", "left"), ("size", "right"), ("where", "left"), ("verdict", "left")):
-        table.add_column(name, justify=justify, no_wrap=name != "file")  # type: ignore[arg-type]
+        table.add_column(name, justify=justify, no_wrap=name != "file", overflow="fold")  # type: ignore[arg-type]
     for backup in done:
         for file in backup.files:
             verdict = (

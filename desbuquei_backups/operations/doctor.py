@@ -79,8 +79,10 @@ def examine(site: Site, *, read_only: bool) -> Iterator[Precondition]:
     from desbuquei_backups.operations.doctor_encryption import encryption
     from desbuquei_backups.operations.doctor_evidence import evidence
     from desbuquei_backups.operations.doctor_folder import folder
+    from desbuquei_backups.operations.doctor_guide import guide
     from desbuquei_backups.operations.doctor_restore import restore_server
     from desbuquei_backups.operations.doctor_source import recovery_point, source
+    from desbuquei_backups.operations.doctor_wal import write_ahead_log
 
     yield from _settings(site.settings)
     if site.settings.urls.get(DATABASE_URL):
@@ -89,12 +91,15 @@ def examine(site: Site, *, read_only: bool) -> Iterator[Precondition]:
     yield from folder(site, read_only=read_only)
     if site.settings.urls.get(S3_URL):
         yield from bucket(site, read_only=read_only)
+    if site.settings.urls.get(DATABASE_URL) and site.settings.urls.get(S3_URL):
+        yield from write_ahead_log(site, read_only=read_only)
     if site.settings.urls.get(RESTORE_URL):
         yield from restore_server(site)
     yield from Area("encryption").guarded("identity", lambda: encryption(site))
     yield from Area("evidence").guarded("signing key", lambda: evidence(site))
     yield from Area("alerts").guarded("sinks", lambda: alerts(site))
     yield from Area("costs").guarded("S3", lambda: costs(site))
+    yield from guide(site, read_only=read_only)
 
 
 def _settings(settings: Settings) -> Iterator[Precondition]:
@@ -114,6 +119,8 @@ def _settings(settings: Settings) -> Iterator[Precondition]:
         )
     where = os.environ.get("DESBUQUEI_POLICY") or "the packaged one"
     yield area.ok("policy", f"{where}: {settings.policy.database}, tiers {', '.join(settings.policy.tiers)}")
+    zone = datetime.now().astimezone().tzname()
+    yield area.ok("time zone", "UTC" if zone == "UTC" else f"{zone} here; what is due, named and printed is in UTC")
 
 
 def clock(area: Area, name: str, theirs: datetime | None) -> Precondition:

@@ -1,5 +1,6 @@
 """The database to back up: reached, readable as a whole, and what its server allows."""
 
+import os
 from collections.abc import Iterator
 
 import psycopg
@@ -14,10 +15,14 @@ from desbuquei_backups.operations.site import Site
 from desbuquei_backups.operations.survey import survey
 from desbuquei_backups.postgres import connection as pg
 from desbuquei_backups.postgres import server, wal
-from desbuquei_backups.postgres.programs import choose
+from desbuquei_backups.postgres.programs import choose, choose_server
 
 _AREA = Area("database")
 _LOST = "base backups, point-in-time recovery and hourly increments: only logical dumps are taken"
+_NEEDED = (
+    *("pg_amcheck", "pg_basebackup", "pg_checksums", "pg_combinebackup", "pg_controldata"),
+    *("pg_receivewal", "pg_verifybackup", "pg_waldump", "postgres"),
+)
 _COLLATION = """
 select datcollversion, case datlocprovider when 'b' then datcollversion
                             else pg_database_collation_actual_version(oid) end
@@ -39,6 +44,7 @@ def source(site: Site) -> Iterator[Precondition]:
         yield _transport(connection)
         yield from _AREA.guarded("pooler", lambda: _pooler(url))
         yield tools(_AREA, connection)
+        yield _server_programs(connection)
         yield from _AREA.guarded("privileges", lambda: _privileges(connection))
         yield from _AREA.guarded("locale", lambda: _locale(connection))
         yield from _AREA.guarded("replication", lambda: _replication(url, connection))
@@ -78,6 +84,23 @@ def tools(area: Area, connection: pg.Connection) -> Precondition:
             f"install postgresql-client-{major}, or name its bin folder in DESBUQUEI_PG_BIN",
         )
     return area.ok("tools", said)
+
+
+def _server_programs(connection: pg.Connection) -> Precondition:
+    """What a base backup is verified with, and a cluster recovered and drilled with: of just that major version."""
+    major = connection.info.server_version // 10000
+    try:
+        programs = choose_server(major)
+    except ToolMissing as error:
+        return _AREA.warning("server's programs", f"{error.what}: no recovery and no drill on this host", error.remedy)
+    lacking = [name for name in _NEEDED if not os.access(programs.path(name), os.X_OK)]
+    if major < 17:
+        lacking = [name for name in lacking if name != "pg_combinebackup"]
+    if lacking:
+        return _AREA.warning(
+            "server's programs", f"not in {programs.folder}: {', '.join(lacking)}", f"install postgresql-{major}"
+        )
+    return _AREA.ok("server's programs", f"PostgreSQL {programs.version}: recover and drill work on this host")
 
 
 def _privileges(connection: pg.Connection) -> Iterator[Precondition]:

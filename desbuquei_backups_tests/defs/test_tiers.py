@@ -192,6 +192,7 @@ def test_an_hour_that_the_budget_leaves_out_is_no_failure_and_never_green(
     instance: dg.DagsterInstance,
     desbuquei: Callable[..., dict[str, Any]],
     capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
     sample_url: str,
     folder: Path,
 ) -> None:
@@ -220,6 +221,7 @@ def test_an_hour_that_the_budget_leaves_out_is_no_failure_and_never_green(
     assert instance.get_materialized_partitions(dg.AssetKey(["desbuquei", "hourly", "dump"])) == set()
     assert lines(folder)[slot.backup_id]["status"] == "skipped"
     assert not list(folder.glob(f"{slot.backup_id}*"))
+    monkeypatch.setenv("COLUMNS", "80")
     assert main(["backup", "hourly"]) == 0
     said = capsys.readouterr().out
     assert "left out, nothing was taken" in said

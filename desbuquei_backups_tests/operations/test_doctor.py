@@ -6,9 +6,17 @@ from dataclasses import asdict, replace
 import psycopg
 import pytest
 
+from desbuquei_backups.operations import said
+from desbuquei_backups.operations.archive import archive
 from desbuquei_backups.operations.doctor import Outcome, Precondition, examine
+from desbuquei_backups.operations.dump import take_dump
+from desbuquei_backups.operations.restored_copy import prove
+from desbuquei_backups.operations.seal import seal
 from desbuquei_backups.operations.settings import DATABASE_URL, RESTORE_URL, S3_URL
 from desbuquei_backups.operations.site import Site
+from desbuquei_backups.operations.verification import verify_backup
+from desbuquei_backups.postgres.programs import choose_server
+from desbuquei_backups.postgres.wal import slot_name
 from desbuquei_backups.storage import disk
 from desbuquei_backups_tests.fakes import free_port
 from desbuquei_backups_tests.urls import with_credentials
@@ -149,3 +157,36 @@ def test_whether_somebody_is_told_of_what_is_wrong(site):
         "dead-man's switch": Outcome.FAILURE,
     }
     assert "s3cret" not in str(found)
+
+
+def unmet(site: Site) -> set[str]:
+    return {name for (area, name), each in examined(site).items() if area == "the guide" and each.remedy}
+
+
+def test_what_of_the_guide_is_not_met_yet_is_said_and_what_is_met_is_not(site, source, slot, monkeypatch):
+    monkeypatch.delenv("DESBUQUEI_NOTIFY_URLS", raising=False)
+    never = {"off-site copy", "recovery point", "every tier", "monthly drill", "notification"}
+    assert unmet(site) == {*never, "restored copy", "verified in S3"}
+    assert failures(site) == set()
+    source.execute("create table pedidos as select i from generate_series(1, 3) i")
+    take_dump(site, slot), seal(site, slot), archive(site, slot)
+    prove(site, slot)
+    said.verified(site, [verify_backup(site, slot.backup_id, remote=True)])
+    monkeypatch.setenv("DESBUQUEI_NOTIFY_URLS", "json://127.0.0.1")
+    assert unmet(site) == never - {"notification"}
+
+
+def test_wal_that_is_asked_for_and_does_not_come_is_found(site, source):
+    site.settings.folder.mkdir()
+    assert examined(site)["WAL", "WAL"].outcome is Outcome.NOT_APPLICABLE
+    source.execute("select pg_create_physical_replication_slot(%s, true)", [slot_name(site.policy.database)])
+    found = examined(site)["WAL", "age of the newest WAL in S3"]
+    assert (found.outcome, "there is no WAL in S3 yet" in found.said) == (Outcome.WARNING, True)
+    assert {where for where in examined(site, read_only=True) if where[0] == "WAL"} == {("WAL", "WAL")}
+
+
+def test_a_host_without_the_servers_own_programs_cannot_recover_and_that_is_found(site, monkeypatch):
+    assert examined(site)["database", "server's programs"].outcome is Outcome.OK
+    monkeypatch.setattr("desbuquei_backups.operations.doctor_source.choose_server", lambda major: choose_server(9))
+    found = examined(site)["database", "server's programs"]
+    assert (found.outcome, "no recovery and no drill" in found.said) == (Outcome.WARNING, True)
