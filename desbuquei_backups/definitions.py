@@ -1,4 +1,4 @@
-"""The Dagster entry point: assets, checks, jobs and schedules, made from the policy. Nothing starts at import."""
+"""The Dagster entry point: assets, checks, jobs, schedules, sensors, from the policy. Nothing starts at import."""
 
 import os
 from collections import Counter
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from desbuquei_backups.core.invariants import NONE, Invariant
 from desbuquei_backups.core.tiers import Policy
@@ -17,9 +18,11 @@ from desbuquei_backups.defs.evidence import evidence_anchor
 from desbuquei_backups.defs.partitions import slots_of
 from desbuquei_backups.defs.recovery_drill import DUE as DRILL_DUE
 from desbuquei_backups.defs.recovery_drill import recovery_drill
+from desbuquei_backups.defs.rerun_upkeep import Upkeep
 from desbuquei_backups.defs.resources import Backups
 from desbuquei_backups.defs.retention import DUE as RETENTION_DUE
 from desbuquei_backups.defs.retention import retention
+from desbuquei_backups.defs.unfinished_slots import unfinished_slots
 from desbuquei_backups.defs.wal import DUE as WAL_DUE
 from desbuquei_backups.defs.wal import second_wal, wal, wal_checks
 from desbuquei_backups.operations.protection import protected_since
@@ -41,11 +44,17 @@ def build(
     scheduled: bool = True,
     second_place: bool = False,
     invariants: Mapping[str, Invariant] = NONE,
+    loaded: datetime | None = None,
 ) -> dg.Definitions:
-    """The definitions of one policy, protected since that instant; schedules run from the start if `scheduled`."""
+    """The definitions of one policy, protected since that instant; schedules and sensor run if `scheduled`.
+
+    `loaded`: when settings and program were last read, aware UTC; now, unless told otherwise.
+    """
     status = dg.DefaultScheduleStatus.RUNNING if scheduled else dg.DefaultScheduleStatus.STOPPED
     assets: list[dg.AssetsDefinition] = []
-    jobs, schedules = [], []
+    jobs: dict[str, UnresolvedAssetJobDefinition] = {}
+    schedules = []
+    upkeep: dict[str, Upkeep] = {}
     # At one instant, the tier that the others are promoted from goes first: it proves the dump that they take over.
     priority = Counter(policy.promoted_from(name) for name in policy.tiers)
     for name in policy.tiers:
@@ -60,21 +69,39 @@ def build(
             tags={"dagster/priority": str(priority[name])},
         )
         assets += chain
-        jobs.append(job)
+        jobs[name] = job
         if name in policy.scheduled:
             schedules.append(dg.build_schedule_from_partitioned_job(job, default_status=status))
-    for name, due, described in (
-        ("retention", RETENTION_DUE, "What the policy no longer keeps goes; a reason is given for every backup."),
-        ("evidence", EVIDENCE_DUE, "The chain of evidence is walked, and its head anchored elsewhere."),
-        ("audit_report", REPORT_DUE, "What was promised is held against what can be shown, for an auditor."),
+    for name, due, by_hand, described in (
+        (
+            "retention",
+            RETENTION_DUE,
+            "desbuquei prune",
+            "What the policy no longer keeps goes; a reason is given for every backup.",
+        ),
+        (
+            "evidence",
+            EVIDENCE_DUE,
+            "desbuquei audit verify",
+            "The chain of evidence is walked, and its head anchored elsewhere.",
+        ),
+        (
+            "audit_report",
+            REPORT_DUE,
+            "desbuquei report --out .",
+            "What was promised is held against what can be shown, for an auditor.",
+        ),
+        (
+            "recovery_drill",
+            DRILL_DUE,
+            "desbuquei drill",
+            "The cluster is recovered from S3 alone on a scratch server, looked at, measured, and removed.",
+        ),
     ):
-        asset = {"evidence": "evidence_anchor"}.get(name, name)
-        job = dg.define_asset_job(
-            job_name(policy.database, name),
-            selection=[dg.AssetKey([policy.database, asset])],
-            description=described,
-        )
-        jobs.append(job)
+        asset = dg.AssetKey([policy.database, {"evidence": "evidence_anchor"}.get(name, name)])
+        job = dg.define_asset_job(job_name(policy.database, name), selection=[asset], description=described)
+        jobs[name] = job
+        upkeep[name] = Upkeep(job.name, asset, due, by_hand)
         schedules.append(
             dg.ScheduleDefinition(job=job, cron_schedule=due, execution_timezone="UTC", default_status=status)
         )
@@ -84,18 +111,11 @@ def build(
         selection=dg.AssetSelection.checks(looking),
         description="Whether any second can be recovered to: no gap in the WAL, and nothing late.",
     )
-    jobs.append(watching)
     schedules.append(
         dg.ScheduleDefinition(job=watching, cron_schedule=WAL_DUE, execution_timezone="UTC", default_status=status)
     )
-    drilling = dg.define_asset_job(
-        job_name(policy.database, "recovery_drill"),
-        selection=[dg.AssetKey([policy.database, "recovery_drill"])],
-        description="The cluster is recovered from S3 alone on a scratch server, looked at, measured, and removed.",
-    )
-    jobs.append(drilling)
-    schedules.append(
-        dg.ScheduleDefinition(job=drilling, cron_schedule=DRILL_DUE, execution_timezone="UTC", default_status=status)
+    unfinished = unfinished_slots(
+        policy, since, jobs, upkeep=upkeep, loaded=loaded or datetime.now(UTC), scheduled=scheduled
     )
     return dg.Definitions(
         assets=[
@@ -109,8 +129,9 @@ def build(
             recovery_drill(policy),
         ],
         asset_checks=[looking],
-        jobs=jobs,
+        jobs=[*jobs.values(), watching],
         schedules=schedules,
+        sensors=[unfinished],
         resources={"backups": Backups()},
         # A process for every step would cost seconds and bring nothing: PostgreSQL's programs do the work.
         executor=dg.in_process_executor,

@@ -1,9 +1,12 @@
 """How a run reaches the settings: read when it runs, never when the code location loads."""
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from datetime import UTC, datetime
+from pathlib import Path
 
 import dagster as dg
 
@@ -28,7 +31,7 @@ def watched_by(progress: Progress) -> Iterator[None]:
 class StageLog:
     """Tells a run's log how far an operation is; see operations.progress.Progress."""
 
-    def __init__(self, log: dg.DagsterLogManager) -> None:
+    def __init__(self, log: logging.Logger) -> None:
         self._log = log
 
     def stage(self, name: str, total: int | None = None, *, unit: str = "bytes") -> None:
@@ -41,11 +44,21 @@ class StageLog:
             watcher.advance(amount)
 
 
+def policy_changed() -> datetime:
+    """When the file of the policy was last written (aware UTC); long ago, if it is the packaged one or is not there."""
+    path = Path(os.environ.get("DESBUQUEI_POLICY") or os.devnull)
+    return datetime.fromtimestamp(path.stat().st_mtime if path.is_file() else 0, UTC)
+
+
 class Backups(dg.ConfigurableResource):
     """The environment's settings, with embedded servers running for those that ask for them by name."""
 
     @contextmanager
-    def site(self, log: dg.DagsterLogManager) -> Iterator[Site]:
+    def site(self, log: logging.Logger) -> Iterator[Site]:
         """The site of this run; embedded servers stop when their last user is gone."""
         with with_embedded_servers(from_environment(os.environ)) as settings:
             yield Site(settings, progress=StageLog(log))
+
+    def at_rest(self) -> Site:
+        """The site with nothing started for it: its folder can be looked at, and it is told what time it is."""
+        return Site(from_environment(os.environ))

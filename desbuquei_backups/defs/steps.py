@@ -10,6 +10,7 @@ from desbuquei_backups.core.errors import BackupError, IdentityError, NoDump
 from desbuquei_backups.core.manifest import Manifest, Role
 from desbuquei_backups.core.slots import Slot
 from desbuquei_backups.core.tiers import Takes
+from desbuquei_backups.defs.marks import mark_for_good, mark_if_cancelled
 from desbuquei_backups.defs.rendering import (
     archive_metadata,
     base_metadata,
@@ -27,6 +28,7 @@ from desbuquei_backups.defs.wal_judged import judged_wal
 from desbuquei_backups.operations import said, verify
 from desbuquei_backups.operations.archive import Archived, archive
 from desbuquei_backups.operations.asked import Asked
+from desbuquei_backups.operations.at_work import at_work
 from desbuquei_backups.operations.base_backup import NotApplicable, take_base_backup
 from desbuquei_backups.operations.dump import Skipped, take_dump
 from desbuquei_backups.operations.egress import price
@@ -245,11 +247,12 @@ def restored_copy(context: dg.AssetExecutionContext, backups: Backups, tier: str
 def opened(context: dg.AssetExecutionContext, backups: Backups, tier: str) -> Iterator[tuple[Site, Slot]]:
     """The site and the slot of a step. A wrong setting or key fails it for good, and so does a person who stops it."""
     try:
-        with backups.site(context.log) as site:
+        with backups.site(context.log) as site, at_work(site, context.run_id):
             yield site, Slot.of_key(tier, context.partition_key)
     except BackupError as error:
         raise failure(error) from None
     except (KeyboardInterrupt, DagsterExecutionInterruptedError):
+        mark_if_cancelled(context)
         raise dg.Failure(description=STOPPED, allow_retries=False) from None
 
 
@@ -261,6 +264,8 @@ def untrue(error: BackupError, *names: str) -> Iterator[dg.AssetCheckResult]:
 
 
 def failure(error: BackupError) -> dg.Failure:
-    """The error as Dagster shows it; a permanent one is not retried."""
+    """The error as Dagster shows it; a permanent one is not retried, and the run that it ends is marked so."""
+    if error.permanent:
+        mark_for_good(error)
     metadata = {"backup": error.backup_id or "", "what happened": error.what, "what to do": error.remedy}
     return dg.Failure(description=str(error), metadata=metadata, allow_retries=not error.permanent)
