@@ -128,7 +128,8 @@ class SlotReruns:
         if Step.DUMP in each.missing:
             return None
         base = ["base_backup"] if Step.MANIFEST in each.missing and self._may_take_base(each.slot) else []
-        return [dg.AssetKey([self.policy.database, each.slot.tier, name]) for name in (*base, *each.missing)]
+        names = (*base, *(step.value for step in each.missing))
+        return [dg.AssetKey([self.policy.database, each.slot.tier, name]) for name in names]
 
     def _may_take_base(self, slot: Slot) -> bool:
         return self.policy.tiers[slot.tier].base_backup

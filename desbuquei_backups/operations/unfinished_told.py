@@ -9,7 +9,7 @@ from pathlib import Path
 from desbuquei_backups.core.conditions import Condition, Severity
 from desbuquei_backups.core.slots import slot_of
 from desbuquei_backups.operations.missed import missed_conditions
-from desbuquei_backups.operations.protection import protected_since
+from desbuquei_backups.operations.protection import recorded_since
 from desbuquei_backups.operations.site import Site
 from desbuquei_backups.operations.unfinished import look
 from desbuquei_backups.storage import disk
@@ -22,7 +22,7 @@ def conditions(site: Site) -> list[Condition]:
 
     What was told of a slot that somebody has finished or missed since is not told any more.
     """
-    still = {each.slot for each in look(site, protected_since(site.settings, site.now())).unfinished}
+    still = {each.slot for each in look(site, recorded_since(site.settings) or site.now()).unfinished}
     told = [each for each in _read(site.settings.folder) if (slot := slot_of(each.subject)) is None or slot in still]
     return [*missed_conditions(site), *told]
 
