@@ -1,4 +1,4 @@
-"""`python -m bench` measures; `catalog`, `audit`, `promotion`, `vault`, `recovery` a part; `table` prints the last.
+"""`python -m bench` measures; `catalog`, `audit`, `ticks`, `promotion`, `vault`, `recovery` a part; `table` prints all.
 
 Of `recovery`, `--scale 4 --rounds 1 --wal-mb 200 --seconds 3` is a trial that takes a minute; what is given as it
 stands takes about 15 minutes and 20 GB of disk. It needs servers of its own: it runs on this machine alone.
@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from bench import audit_year, catalog, goals, pgbackrest, procedures, promotion, recovery, report, vault
+from bench import audit_year, catalog, goals, pgbackrest, procedures, promotion, recovery, report, ticks, vault
 from bench.databases import Size, made
 from bench.place import ROOT, Place, opened
 from bench.procedures import Measured
@@ -86,6 +86,14 @@ def _audited(rounds: int = 3) -> dict[str, Any]:
     done = [subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True) for _ in range(rounds)]
     runs = [json.loads(each.stdout.splitlines()[-1]) for each in done]
     return {"slots": audit_year.HOURS, "check_results": audit_year.CHECK_RESULTS, "runs": runs}
+
+
+@main.command(name="ticks")
+def only_ticks() -> None:
+    """Measure only the sensor's ticks over a year of runs; prints it, and writes nothing down."""
+    found = ticks.measured()
+    click.echo(json.dumps({name: found[name] for name in ("databases", "runs", "lines", "unfinished")}, indent=2))
+    click.echo("\n" + "\n".join(goals.goals_table(goals.tick_goals(found))))
 
 
 @main.command(name="promotion")

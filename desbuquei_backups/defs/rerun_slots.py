@@ -24,13 +24,15 @@ from desbuquei_backups.operations.unfinished import Look, Unfinished, look
 
 # Beside dumps: what an outage of days left is made up for little by little, and the next slot need not wait for all.
 _AT_ONCE = 4
-_MOST_LOOKED_AT = 200
+_MOST_LOOKED_AT = 100
 _BUCKET_EVERY = timedelta(minutes=15)
 
 
 @dataclass
 class SlotReruns:
-    """`jobs`: the names of the tiers' jobs. `changed`: when settings, policy or program last changed (aware UTC).
+    """`jobs`: the names of the tiers' jobs. `promoted_from`: the tier that each is promoted from, if any.
+
+    `changed`: when settings, policy or program last changed (aware UTC).
 
     `look` fills the rest: what to ask for, to say, and to call a person for.
     """
@@ -38,6 +40,7 @@ class SlotReruns:
     policy: Policy
     since: datetime
     jobs: Mapping[str, str]
+    promoted_from: Mapping[str, str | None]
     changed: datetime
     requests: list[dg.RunRequest] = field(default_factory=list)
     registered: list[dg.AddDynamicPartitionsRequest] = field(default_factory=list)
@@ -48,7 +51,8 @@ class SlotReruns:
     def look(self, context: dg.SensorEvaluationContext, site: Site, backups: Backups, waiting: Waiting) -> None:
         """Find out, and record what was missed. DiskError, ConfigurationError."""
         found = look(site, self.since)
-        unfinished = sorted(found.unfinished, key=self._order)[:_MOST_LOOKED_AT]
+        priority = Counter(self.promoted_from.values())
+        unfinished = sorted(found.unfinished, key=lambda each: _order(each, priority))[:_MOST_LOOKED_AT]
         runs = runs_at(
             context.instance, self.policy.database, [each.slot for each in unfinished] + found.empty, site.now()
         )
@@ -56,11 +60,6 @@ class SlotReruns:
             self.said.append(f"run {run_id[:8]} was killed: reported as failed")
         self._decide(site, unfinished, runs, waiting)
         self._missed(context, site, backups, found, runs, waiting)
-
-    def _order(self, each: Unfinished) -> tuple[bool, int, datetime]:
-        """Dumps first, of tiers that others are promoted from before those; then the oldest."""
-        priority = Counter(self.policy.promoted_from(name) for name in self.policy.tiers)
-        return Step.DUMP not in each.missing, -priority[each.slot.tier], each.slot.due
 
     def _decide(
         self, site: Site, unfinished: Sequence[Unfinished], runs: Mapping[Slot, list[Run]], waiting: Waiting
@@ -86,7 +85,7 @@ class SlotReruns:
                     continue
             if decision.action is not Action.ASK:
                 self.said.append(f"{backup_id}: {decision.why}")
-            elif Step.DUMP in each.missing and self.policy.promoted_from(each.slot.tier) in dumping:
+            elif Step.DUMP in each.missing and self.promoted_from[each.slot.tier] in dumping:
                 self.said.append(f"{backup_id}: takes over the dump that is being taken")
             elif each.missing[0] in busy:
                 self.said.append(f"{backup_id}: the database's lock is held")
@@ -186,3 +185,8 @@ class SlotReruns:
 
 def _is_under_way(runs: Sequence[Run]) -> bool:
     return any(run.ended is Ended.UNDER_WAY for run in runs)
+
+
+def _order(each: Unfinished, priority: Mapping[str | None, int]) -> tuple[bool, int, datetime]:
+    """Dumps first, of tiers that others are promoted from before those; then the oldest."""
+    return Step.DUMP not in each.missing, -priority[each.slot.tier], each.slot.due

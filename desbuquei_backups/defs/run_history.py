@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
+from dagster._core.definitions.assets.job.asset_job import IMPLICIT_ASSET_JOB_NAME
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES, DagsterRun, RunRecord
 
 from desbuquei_backups.core.reruns import Ended, Run
@@ -23,12 +24,18 @@ _UNTIL_RETRIED = timedelta(hours=1)
 def runs_at(
     instance: dg.DagsterInstance, database: str, slots: Sequence[Slot], now: datetime
 ) -> Mapping[Slot, list[Run]]:
-    """All runs that were at each of those slots, newest first, however they were started: in one query."""
+    """All runs that were at each of those slots, newest first, however they were started.
+
+    A query for each tier, and one for what backfills and the UI start of any; by the database's own jobs, since others
+    have slots of the same keys.
+    """
     found: dict[Slot, list[Run]] = {slot: [] for slot in slots}
-    if not slots:
-        return found
-    keys = sorted({slot.key for slot in slots})
-    for record in instance.get_run_records(dg.RunsFilter(tags={_PARTITION: keys}), limit=_MOST_RUNS):
+    records: list[RunRecord] = []
+    for job in [*sorted({f"{database}_{slot.tier}" for slot in slots}), *([IMPLICIT_ASSET_JOB_NAME] if slots else [])]:
+        keys = sorted({slot.key for slot in slots if job in (f"{database}_{slot.tier}", IMPLICIT_ASSET_JOB_NAME)})
+        asked = dg.RunsFilter(job_name=job, tags={_PARTITION: keys})
+        records += instance.get_run_records(asked, limit=_MOST_RUNS)
+    for record in sorted(records, key=lambda record: record.storage_id, reverse=True):
         run = record.dagster_run
         for tier, steps in _worked_at(run, database).items():
             slot = Slot.of_key(tier, run.tags[_PARTITION])

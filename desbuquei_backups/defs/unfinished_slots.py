@@ -33,6 +33,8 @@ def unfinished_slots(
 
     `loaded`: when settings and program were last read (aware UTC): what failed for good before is tried once more.
     """
+    names = {tier: jobs[tier].name for tier in policy.tiers}
+    promoted_from = {tier: policy.promoted_from(tier) for tier in policy.tiers}
 
     @dg.sensor(
         name=f"{policy.database}_unfinished_slots",
@@ -49,7 +51,7 @@ def unfinished_slots(
         site = backups.at_rest()
         waiting = Waiting.of(context.cursor)
         changed = max(loaded, policy_changed())
-        slots = SlotReruns(policy, since, {tier: jobs[tier].name for tier in policy.tiers}, changed)
+        slots = SlotReruns(policy, since, names, promoted_from, changed)
         slots.look(context, site, backups, waiting)
         others = UpkeepReruns(policy.database, since, upkeep, changed)
         others.look(context.instance, site, waiting)
