@@ -88,8 +88,10 @@ def _measured(home: Path) -> dict[str, Any]:
         "databases": DATABASES,
         "runs": runs,
         "lines": lines,
-        "finished": finished[1:],
-        "outage": outage[1:],
+        "finished": [wall for wall, _ in finished[1:]],
+        "finished_cpu": [cpu for _, cpu in finished[1:]],
+        "outage": [wall for wall, _ in outage[1:]],
+        "outage_cpu": [cpu for _, cpu in outage[1:]],
         "unfinished": made[names[0]].unfinished,
     }
 
@@ -214,8 +216,8 @@ class _Made:
             )
         instance.delete_run(template.run_id)
 
-    def tick(self, instance: Any, dg: Any) -> float:
-        """The seconds of one."""
+    def tick(self, instance: Any, dg: Any) -> tuple[float, float]:
+        """The seconds of one, and of these the processor's in this process."""
         from desbuquei_backups.defs.resources import Backups
 
         os.environ["DESBUQUEI_POLICY"], os.environ["DESBUQUEI_BACKUP_DIR"] = str(self.policy_file), str(self.folder)
@@ -223,8 +225,8 @@ class _Made:
         with dg.build_sensor_context(
             instance=instance, repository_def=self.repository, resources={"backups": Backups()}, sensor_name=sensor.name
         ) as context:
-            begun = time.perf_counter()
+            begun, begun_cpu = time.perf_counter(), time.process_time()
             done = sensor.evaluate_tick(context)
-            took = time.perf_counter() - begun
+            took = time.perf_counter() - begun, time.process_time() - begun_cpu
         assert not done.run_requests or self.unfinished, done.skip_message
         return took

@@ -1,10 +1,10 @@
 """Slots that closed empty: recorded once as missed recovery points, and told as conditions until they are old news."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from desbuquei_backups.core.conditions import Condition, Severity
-from desbuquei_backups.core.slots import Slot, next_due, slot_of
+from desbuquei_backups.core.slots import KEY_FORMAT, Slot, is_since, next_due, slot_of
 from desbuquei_backups.operations import metadata_file, records
 from desbuquei_backups.operations.inventory import archived
 from desbuquei_backups.operations.site import Site
@@ -36,10 +36,11 @@ def missed_conditions(site: Site) -> list[Condition]:
     A person must come as long as no later slot of the tier is filled. DiskError.
     """
     now, scheduled = site.now(), site.policy.scheduled
-    starts = {name: min(window(site.policy.tiers[name], now), now - _LOOKED_BACK) for name in scheduled}
+    tiers = {name: site.policy.tiers[name] for name in scheduled}
+    starts = {name: f"{min(window(tier, now), now - _LOOKED_BACK):{KEY_FORMAT}}" for name, tier in tiers.items()}
     missed: dict[Slot, str] = {}
     filled: dict[str, Slot] = {}
-    for line in metadata_file.chosen(site.settings.folder, lambda backup_id: _is_recent(backup_id, starts)):
+    for line in metadata_file.chosen(site.settings.folder, lambda backup_id: is_since(backup_id, starts)):
         slot = slot_of(line["backup_id"])
         if slot is None:
             continue
@@ -69,11 +70,6 @@ def _condition(site: Site, stretch: Sequence[Slot], why: str, *, over: bool) -> 
         tried=why,
         command="desbuquei status" if over else f"desbuquei backup {first.tier}",
     )
-
-
-def _is_recent(backup_id: str, starts: Mapping[str, datetime]) -> bool:
-    slot = slot_of(backup_id)
-    return slot is not None and slot.tier in starts and slot.due >= starts[slot.tier]
 
 
 def _stretches(slots: Sequence[Slot], scheduled: Mapping[str, str]) -> Iterator[list[Slot]]:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from itertools import takewhile
 
 from desbuquei_backups.core.reruns import Step
-from desbuquei_backups.core.slots import Slot, due_before, last_due, next_due, slot_of
+from desbuquei_backups.core.slots import KEY_FORMAT, Slot, due_before, is_since, last_due, next_due, slot_of
 from desbuquei_backups.operations import metadata_file
 from desbuquei_backups.operations.folder_names import names
 from desbuquei_backups.operations.held import instant, is_point
@@ -54,6 +54,7 @@ class _Looking:
     def __init__(self, site: Site, since: datetime) -> None:
         self.site, self.since, self.now = site, since, site.now()
         self.starts = {name: window(tier, self.now) for name, tier in site.policy.tiers.items()}
+        self.keys = {name: f"{start:{KEY_FORMAT}}" for name, start in self.starts.items()}
         folder = site.settings.folder
         self.lines: Mapping[Slot, Line] = {
             slot: line
@@ -65,8 +66,7 @@ class _Looking:
             self.drafts = {path.name[1:].removesuffix(_DRAFT) for path in folder.glob(f".*{_DRAFT}")}
 
     def _matters(self, backup_id: str) -> bool:
-        slot = slot_of(backup_id)
-        return slot is not None and slot.tier in self.starts and slot.due >= self.starts[slot.tier]
+        return is_since(backup_id, self.keys)
 
     def look(self) -> Look:
         found = Look()

@@ -260,6 +260,13 @@ def test_a_slot_that_a_backfill_is_at_is_left_alone(daemon: Daemon) -> None:
     assert daemon.asked() == []
 
 
+def test_another_databases_run_of_the_same_hour_is_none_of_this_one(daemon: Daemon) -> None:
+    create_run_for_test(
+        daemon.instance, "other_daily", status=dg.DagsterRunStatus.STARTED, tags={"dagster/partition": _DAILY.key}
+    )
+    assert ids(daemon.asked()) == [_DAILY.backup_id]
+
+
 def test_while_a_command_holds_the_databases_lock_nothing_is_begun(daemon: Daemon) -> None:
     site = resources.Backups().at_rest()
     with site.locked(_DAILY.backup_id, "dump"):
