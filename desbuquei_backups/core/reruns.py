@@ -26,7 +26,6 @@ class Step(StrEnum):
     MANIFEST = "checksum_manifest"
     ARCHIVE = "s3_archive"
     PROOF = "restored_copy"
-    SECOND = "second_archive"
 
 
 class Ended(StrEnum):

@@ -144,7 +144,7 @@ class SlotReruns:
 
     def _condition(self, each: Unfinished, decision: Decision) -> Condition:
         slot = each.slot
-        proof_alone = set(each.missing) <= {Step.PROOF, Step.SECOND}
+        proof_alone = set(each.missing) <= {Step.PROOF}
         return Condition(
             name=f"slot_unfinished/{slot.backup_id}",
             database=self.policy.database,
