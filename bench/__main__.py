@@ -24,6 +24,7 @@ from bench import (
     proof,
     recovery,
     report,
+    ticks,
     vault,
 )
 from bench.databases import Size, made
@@ -111,6 +112,14 @@ def _audited(rounds: int = 3) -> dict[str, Any]:
     done = [subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True) for _ in range(rounds)]
     runs = [json.loads(each.stdout.splitlines()[-1]) for each in done]
     return {"slots": audit_year.HOURS, "check_results": audit_year.CHECK_RESULTS, "runs": runs}
+
+
+@main.command(name="ticks")
+def only_ticks() -> None:
+    """Measure only the sensor's ticks over a year of runs; prints it, and writes nothing down."""
+    found = ticks.measured()
+    click.echo(json.dumps({name: found[name] for name in ("databases", "runs", "lines", "unfinished")}, indent=2))
+    click.echo("\n" + "\n".join(goals.goals_table(goals.tick_goals(found))))
 
 
 @main.command(name="promotion")

@@ -88,6 +88,17 @@ def chain_goals(found: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
+def tick_goals(found: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What a tick of the sensor costs, by the slowest of each state as well."""
+    size = f"{found['databases']} databases, {found['runs']:,} runs, {found['lines']:,} backups each"
+    unfinished = f"with {found['unfinished']} backups each that S3 has not"
+    return [
+        _goal(f"sensor tick, {size}", median(found["finished"]) * 1000, "ms", at_most=200),
+        _goal("sensor tick, the slowest", max(found["finished"]) * 1000, "ms", at_most=200),
+        _goal(f"sensor tick, {unfinished}", median(found["outage"]) * 1000, "ms", at_most=200),
+    ]
+
+
 def promotion_goals(found: Mapping[str, Any]) -> list[dict[str, Any]]:
     """What passes for a second tier's copy, in MB, and its seconds; what is not the dump is records and manifests."""
     daily, weekly = found["daily"], found["weekly"]

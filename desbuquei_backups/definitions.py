@@ -23,6 +23,7 @@ from desbuquei_backups.defs.reproof import reproof
 from desbuquei_backups.defs.resources import Backups
 from desbuquei_backups.defs.retention import retention
 from desbuquei_backups.defs.run_process import orphaned_runs
+from desbuquei_backups.defs.unfinished_slots import unfinished_slots
 from desbuquei_backups.defs.wal import second_wal, wal, wal_checks
 from desbuquei_backups.defs.watch import watch_checks
 from desbuquei_backups.operations.protection import protected_since
@@ -47,10 +48,12 @@ def build(
     second_place: bool = False,
     invariants: Mapping[str, Invariant] = NONE,
     url: str = DATABASE_URL,
+    loaded: datetime | None = None,
 ) -> dg.Definitions:
     """The definitions of one database, protected since that instant; schedules and sensors run if `scheduled`.
 
-    `url`: the name of the variable that says where it is.
+    `url`: the name of the variable that says where it is. `loaded`: when settings and program were last read, aware
+    UTC; now, unless told otherwise.
     """
     status = dg.DefaultScheduleStatus.RUNNING if scheduled else dg.DefaultScheduleStatus.STOPPED
     assets: list[dg.AssetsDefinition | dg.AssetSpec] = [
@@ -83,12 +86,13 @@ def build(
             dg.ScheduleDefinition(job=job, cron_schedule=due, execution_timezone="UTC", default_status=status)
         )
     jobs = [*tiers.values(), *upkeep.values(), watch]
+    unfinished = unfinished_slots(policy, since, tiers, upkeep, loaded=loaded or datetime.now(UTC), scheduled=scheduled)
     return dg.Definitions(
         assets=assets,
         asset_checks=looks,
         jobs=jobs,
         schedules=schedules,
-        sensors=alert_sensors(policy, [job.name for job in jobs], running=scheduled),
+        sensors=[unfinished, *alert_sensors(policy, [job.name for job in jobs], running=scheduled)],
         resources={"backups": _backups()},
         # A process for every step would cost seconds and bring nothing: PostgreSQL's programs do the work.
         executor=dg.in_process_executor,

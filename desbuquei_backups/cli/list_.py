@@ -29,7 +29,7 @@ _AT_ONCE = 500  # lines are printed in portions: there may be 100,000
 @all_databases_option
 @json_option
 def command(*, tier: str | None, remote: bool, second: bool, limit: int | None, as_json: bool) -> int:
-    """List the backups, newest first, the attempts that failed, and the slots left out.
+    """List the backups, newest first, the attempts that failed, and the slots left out or missed.
 
     Without --remote: what the backup folder and its records say; S3 is not asked. With it: what is in the bucket, of
     whatever tier; whether it was proven is not known from there. Of the newest 100 or N the manifest itself is read, of
@@ -95,7 +95,7 @@ def _table(held: Sequence["Held"]) -> Iterator[str]:
         if each.status == "skipped":
             yield f"[dim]{start} {proven:<{width}} {status}[/]"
         else:
-            end = f"[red]{status}[/]" if each.status == "failed" else status
+            end = f"[red]{status}[/]" if each.status in ("failed", "missed") else status
             yield f"{start} [{colour}]{proven:<{width}}[/] {end}"
         if each.operator or each.reason:
             asked = f"{each.operator or 'somebody'}: {each.reason or 'no reason given'}"
@@ -122,7 +122,7 @@ def _taken(each: "Held") -> str:
 
 
 def _cells(each: "Held") -> tuple[str, ...]:
-    failed = each.status in ("failed", "skipped")
+    failed = each.status in ("failed", "skipped", "missed")
     status = each.status
     if status == "sealed" and each.thaw is not None:
         status = each.thaw.state.value

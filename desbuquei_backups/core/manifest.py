@@ -199,7 +199,7 @@ class BaseFacts(_Frozen):
 class Manifest(_Frozen):
     """A backup. Written once, when its files were read back and found whole.
 
-    `copy_of`: its files are a copy of that backup's, taken at the same instant. `same_as`: nothing had changed since
+    `copy_of`: its files are a copy of that backup's, taken in this slot's time. `same_as`: nothing had changed since
     that backup, whose files stand for its own. `operator` and `reason`: who asked for it, and why. `recipients`: the
     age public keys that its files are encrypted to; any one's identity opens them. `base`: the physical base backup
     that was taken beside the dump. `point`: it has no dump, the WAL up to that point is what was taken; `base` is then

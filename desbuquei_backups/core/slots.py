@@ -1,7 +1,7 @@
 """Slots: the due times of a tier, their partition keys and their backup ids."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -12,6 +12,7 @@ from desbuquei_backups.core.errors import ConfigurationError, SlotError
 
 ON_DEMAND_OPEN = timedelta(days=1)
 KEY_FORMAT = "%Y-%m-%d-%H%M%S"
+_KEY_LENGTH = len("2026-02-02-020000")
 _ID = re.compile(r"(?P<tier>[a-z][a-z0-9_]*)-(?P<key>\d{4}-\d{2}-\d{2}-\d{6})")
 
 
@@ -75,6 +76,15 @@ def slot_of(backup_id: str) -> Slot | None:
         return Slot(match["tier"], datetime.fromisoformat(f"{match['key']}+00:00"))
     except ValueError:
         return None
+
+
+def is_since(backup_id: str, starts: Mapping[str, str]) -> bool:
+    """Whether an id, if it is one, is of a slot whose key is that of its tier in `starts` or a later one.
+
+    Ids are compared as they are written, which is quicker than `slot_of`, for catalogs of 100,000.
+    """
+    tier, key = backup_id[:-_KEY_LENGTH].rstrip("-"), backup_id[-_KEY_LENGTH:]
+    return tier in starts and key >= starts[tier]
 
 
 def last_due(cron: str, now: datetime) -> datetime:

@@ -21,7 +21,8 @@ After the globals, `gunzip -c FILE | psql` restores it. An open slot is filled o
 verified. A closed empty slot stays empty: a backup cannot be taken in the past.
 """
 _PROMOTED = """
-Where another tier has dumped the database at the same instant, that dump is taken over, and nothing is read again.
+Where another tier has dumped the database at the same instant, that dump is taken over, and nothing is read again; a
+longer tier that is late takes over the daily's of today.
 """
 _INCREMENTAL = """
 Where the server gives its WAL there is no dump: a restore point is made, all WAL up to it is brought in, and what

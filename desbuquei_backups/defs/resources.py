@@ -5,6 +5,8 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from datetime import UTC, datetime
+from pathlib import Path
 
 import dagster as dg
 
@@ -43,6 +45,12 @@ class StageLog:
             watcher.advance(amount)
 
 
+def policy_changed() -> datetime:
+    """When the file of the policy was last written (aware UTC); long ago, if it is the packaged one or is not there."""
+    path = Path(os.environ.get("DESBUQUEI_POLICY") or os.devnull)
+    return datetime.fromtimestamp(path.stat().st_mtime if path.is_file() else 0, UTC)
+
+
 class Backups(dg.ConfigurableResource):
     """The environment's settings, with embedded servers running for those that ask for them by name."""
 
@@ -59,3 +67,7 @@ class Backups(dg.ConfigurableResource):
         """
         with with_embedded_servers(from_environment(os.environ, database)) as settings, in_words_of(settings):
             yield Site(settings, progress=StageLog(log))
+
+    def at_rest(self, database: str) -> Site:
+        """The site with nothing started for it: its folder can be looked at, and it is told what time it is."""
+        return Site(from_environment(os.environ, database))

@@ -36,17 +36,22 @@ def orphans(instance: dg.DagsterInstance) -> Iterator[dg.DagsterRun]:
             yield run
 
 
+def end_orphans(instance: dg.DagsterInstance) -> list[str]:
+    """End them as failed, so that they are tried again and hold no place in the queue; their ids."""
+    ended = list(orphans(instance))
+    for run in ended:
+        instance.report_run_failed(run, "The process of this run is gone: it was killed, or the host was.")
+    return [run.run_id for run in ended]
+
+
 def orphaned_runs(status: dg.DefaultSensorStatus) -> dg.SensorDefinition:
-    """Ends them as failed, so that they are tried again and hold no place in the queue."""
+    """The sensor that does so, for all databases."""
 
     @dg.sensor(minimum_interval_seconds=_LOOKED_EVERY, default_status=status)
     def orphaned_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         """Ends runs whose process was killed with all that watched it, so that they are tried again."""
-        ended = list(orphans(context.instance))
-        for run in ended:
-            context.instance.report_run_failed(run, "The process of this run is gone: it was killed, or the host was.")
-        if ended:
-            return dg.SkipReason(f"ended {', '.join(run.run_id for run in ended)}")
+        if ended := end_orphans(context.instance):
+            return dg.SkipReason(f"ended {', '.join(ended)}")
         return dg.SkipReason("every run under way has its process")
 
     return orphaned_runs

@@ -10,6 +10,7 @@ from desbuquei_backups.core.errors import BackupError, IdentityError, NoDump
 from desbuquei_backups.core.manifest import Manifest, Role
 from desbuquei_backups.core.slots import Slot
 from desbuquei_backups.core.tiers import Takes
+from desbuquei_backups.defs.marks import mark_for_good, mark_if_cancelled
 from desbuquei_backups.defs.rendering import (
     archive_metadata,
     base_metadata,
@@ -254,6 +255,7 @@ def opened(context: dg.AssetExecutionContext, backups: Backups, tier: str) -> It
     except BackupError as error:
         raise failure(error) from None
     except (KeyboardInterrupt, DagsterExecutionInterruptedError):
+        mark_if_cancelled(context)
         raise dg.Failure(description=STOPPED, allow_retries=False) from None
 
 
@@ -270,7 +272,9 @@ def untrue(error: BackupError, *names: str) -> Iterator[dg.AssetCheckResult]:
 
 
 def failure(error: BackupError) -> dg.Failure:
-    """The error as Dagster shows it; a permanent one is not retried."""
+    """The error as Dagster shows it; a permanent one is not retried, and the run that it ends is marked so."""
+    if error.permanent:
+        mark_for_good(error)
     metadata: dict[str, str | bool] = {
         "backup": error.backup_id or "",
         "what happened": error.what,

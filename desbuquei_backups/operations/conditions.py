@@ -19,6 +19,7 @@ from desbuquei_backups.operations.conditions_recovery import recovery_conditions
 from desbuquei_backups.operations.conditions_second import second_conditions
 from desbuquei_backups.operations.noticing import noticed
 from desbuquei_backups.operations.site import Site
+from desbuquei_backups.operations.unfinished_told import conditions as slot_conditions
 
 _LOG = logging.getLogger(__name__)
 _EVERY_TICK = timedelta()
@@ -42,6 +43,7 @@ class Source:
 SOURCES: tuple[Source, ...] = (
     Source("disk", disk_conditions, settles=5 * _MINUTES),
     Source("checks", check_conditions),
+    Source("slots", slot_conditions),
     Source("reach", reach_conditions, every=2 * _MINUTES, settles=5 * _MINUTES),
     Source("recovery", recovery_conditions, every=5 * _MINUTES, needs=frozenset({DATABASE, FOLDER})),
     Source("drill", drill_conditions, every=60 * _MINUTES, needs=frozenset({BUCKET})),

@@ -16,11 +16,11 @@ from desbuquei_backups.storage.archives import Archive
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """One slot's backup, its failed attempt, or that it was skipped. None: not known from here.
+    """One slot's backup, its failed attempt, or that it was skipped or missed. None: not known from here.
 
     `size` is bytes of all its files. `on_disk`: its dump is, if need be under another backup's name. `status` is
-    sealed, unsealed, failed or skipped: a sealed backup whose archive failed is failed too. `error` is why, or what
-    went wrong later with a backup that is archived; one line. `copy_of` and `same_as`: see Manifest. `thaw`: of a
+    sealed, unsealed, failed, skipped or missed: a sealed backup whose archive failed is failed too. `error` is why, or
+    what went wrong later with a backup that is archived; one line. `copy_of` and `same_as`: see Manifest. `thaw`: of a
     frozen one that is being thawed or can be read. `measured`: how long its own restored copy took. `wal`: it
     has no dump, and nothing that a restored copy could prove.
     """
@@ -108,7 +108,7 @@ def of_line(slot: Slot, line: Mapping[str, Any], now: datetime, *, on_disk: bool
     if said == "success" or (sealed and said != "failed"):
         status = "sealed" if sealed or archived else "unsealed"
     else:
-        status = "skipped" if said == "skipped" else "failed"
+        status = str(said) if said in ("skipped", "missed") else "failed"
     size = get("total_size") or get("size") if archived or on_disk else None
     rows = get("rows")
     storage_class = _text(get("storage_class"))

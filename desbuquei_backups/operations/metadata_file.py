@@ -5,7 +5,7 @@ import json
 import logging
 import os
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,6 +55,14 @@ def find(folder: Path, backup_ids: Collection[str]) -> Found:
             if line is not None and line["backup_id"] in backup_ids:
                 found[line["backup_id"]] = line
     return Found(found, counted)
+
+
+def chosen(folder: Path, wanted: Callable[[str], bool]) -> Iterator[Line]:
+    """The lines of the backups whose ids are `wanted`, in order; the others are not parsed."""
+    for raw in _raw(folder):
+        told = _id(raw)
+        if told is not None and wanted(told) and (line := _parsed(raw)) is not None:
+            yield line
 
 
 class Index:

@@ -1,4 +1,4 @@
-"""Promotion: where tiers fall due at one instant, the database is read once, and the others take that dump."""
+"""Promotion: where tiers fall due at one instant, or are late, the database is read once, and all take that dump."""
 
 import logging
 from collections.abc import Iterator
@@ -34,8 +34,20 @@ def peers(site: Site, slot: Slot) -> list[Slot]:
     return [Slot(name, slot.due) for name in sorted(due, key=lambda name: name != first)]
 
 
+def _late(site: Site, slot: Slot) -> list[Slot]:
+    """Of a slot whose instant is past: the slot that is open now of the tier that it is promoted from."""
+    first = site.policy.promoted_from(slot.tier)
+    if first is None:
+        return []
+    later = site.open_slot(first)
+    return [later] if later.due > slot.due else []
+
+
 def promote(site: Site, slot: Slot) -> Manifest | None:
     """Fill `slot` with a dump that another tier took at its instant; None if there is none. Call it under the lock.
+
+    A run that is late, or the first one ever, takes the dump of the slot that is open now of the tier that it is
+    promoted from: it is of this slot's time, too.
 
     Files of a tier that is kept on disk, and those that are nowhere else yet, are second names of that dump's own.
     """
@@ -54,7 +66,7 @@ def _draft(taken: Manifest, slot: Slot) -> Manifest:
         return file.model_copy(update={"name": file.name.replace(taken.backup_id, slot.backup_id, 1)})
 
     files = [renamed(file) for file in taken.logical]
-    return taken.standing_for(slot.backup_id, slot.tier, files=files, copy_of=taken.backup_id)
+    return taken.standing_for(slot.backup_id, slot.tier, slot=slot.due, files=files, copy_of=taken.backup_id)
 
 
 def _link(folder: Path, taken: Manifest, manifest: Manifest) -> None:
@@ -64,7 +76,7 @@ def _link(folder: Path, taken: Manifest, manifest: Manifest) -> None:
 
 def _dumped(site: Site, slot: Slot) -> Iterator[Dumped]:
     """The dumps there are, each verified where it lies: what does not verify is left for its own tier to mend."""
-    for peer in peers(site, slot):
+    for peer in (*peers(site, slot), *_late(site, slot)):
         try:
             there = catalog.on_disk(site.settings.folder, peer.backup_id)
         except IntegrityError as error:
@@ -73,8 +85,10 @@ def _dumped(site: Site, slot: Slot) -> Iterator[Dumped]:
         local = there.manifest if there is not None and _whole_on_disk(site, there.manifest) else None
         archived = _archived(site, peer, needed=local is None)
         manifest = archived or local
-        # What stands for an earlier dump, or has none, is no dump of this instant.
-        if manifest is not None and manifest.same_as is None and manifest.point is None:
+        # What stands for an earlier dump, or has none, is no dump of this instant, nor is one of before it.
+        if manifest is None or manifest.same_as is not None or manifest.point is not None:
+            continue
+        if peer.due == slot.due or manifest.taken_at >= slot.due:
             refuse_other_database(site, manifest)
             on_disk = local is not None and local.dump.sha256 == manifest.dump.sha256
             yield Dumped(manifest, on_disk, archived is not None)

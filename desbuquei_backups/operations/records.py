@@ -26,6 +26,7 @@ __all__ = [
     "line_of",
     "line_of_manifest",
     "lines",
+    "miss",
     "record",
     "record_failures",
     "record_found",
@@ -115,6 +116,23 @@ def skip(site: Site, slot: Slot, why: str) -> None:
         return {**empty_line(site, slot), "status": "skipped", "egress_bytes": _egress(old), "error": why}
 
     _write(site, slot.backup_id, skipped)
+
+
+def miss(site: Site, slot: Slot) -> None:
+    """Record a slot that closed empty, with what its last attempt said; what is not empty stays what it is.
+
+    The table is told with the next backup: the database may be down.
+    """
+
+    def missed(old: Line | None) -> Line | None:
+        if old is not None and (old.get("s3_uri") or old.get("status") in ("missed", "skipped", "pruned")):
+            return None
+        kept = old or {}
+        error = kept.get("error") or "nothing was taken while the slot was open"
+        line = {**empty_line(site, slot), "status": "missed", "egress_bytes": _egress(old), "error": error}
+        return {**line, **{name: kept[name] for name in ("failed_in", "operator", "reason") if kept.get(name)}}
+
+    _write(site, slot.backup_id, missed, mirrored=False)
 
 
 @contextmanager

@@ -145,6 +145,20 @@ def lock(
         os.close(descriptor)
 
 
+def is_locked(folder: Path, name: str) -> bool:
+    """Whether somebody holds the lock of that name: of the database, or of one of its proofs."""
+    try:
+        descriptor = os.open(folder / f".{name}.lock", os.O_RDWR)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True  # it is there, and somebody else's: nothing is known of it
+    try:
+        return not try_lock(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def write_all(file: FileIO, data: bytes) -> None:
     """Write all of `data` to an unbuffered file: a raw write may take only a part."""
     view = memoryview(data)

@@ -10,7 +10,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from desbuquei_backups.core.errors import ConfigurationError, SlotError
-from desbuquei_backups.core.slots import Slot, SlotState, due_before, falls_due, last_due, next_due, state
+from desbuquei_backups.core.slots import Slot, SlotState, due_before, falls_due, is_since, last_due, next_due, state
 from desbuquei_backups.core.tiers import load_policy
 
 POLICY = load_policy()
@@ -255,3 +255,17 @@ def test_what_was_asked_for_can_be_finished_for_a_day(now: datetime) -> None:
         SlotState.OPEN,
         SlotState.CLOSED,
     ]
+
+
+@pytest.mark.parametrize(
+    ("backup_id", "matters"),
+    [
+        ("daily-2026-02-02-020000", True),
+        ("daily-2026-02-01-020000", False),
+        ("hourly-2026-02-02-030000", False),
+        ("daily", False),
+        ("", False),
+    ],
+)
+def test_a_slot_of_before_is_told_by_how_its_id_is_written(backup_id, matters):
+    assert is_since(backup_id, {"daily": "2026-02-02-020000"}) is matters

@@ -231,6 +231,8 @@ def test_schedules_run_from_the_start_but_in_the_demo() -> None:
         definitions = build(_POLICY, _SINCE, scheduled=scheduled)
         for name in [*_POLICY.scheduled, "retention", "evidence", "audit_report", "recovery_drill"]:
             assert definitions.resolve_schedule_def(f"desbuquei_{name}_schedule").default_status is status
+        sensor = definitions.resolve_sensor_def("desbuquei_unfinished_slots")
+        assert sensor.default_status.value == status.value
 
 
 def test_loading_imports_nothing_heavy_and_needs_no_setting() -> None:
