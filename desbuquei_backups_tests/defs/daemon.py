@@ -31,8 +31,8 @@ class Daemon:
 
     def tick(self) -> list[dg.RunRequest]:
         """Let the sensors look; what is asked for. A tick that raises leaves the cursor as it was."""
-        end_orphans(self.instance)
         with freeze_time(self.clock()), partition_loading_context(dynamic_partitions_store=self.instance):
+            end_orphans(self.instance)
             context = dg.build_sensor_context(
                 instance=self.instance,
                 cursor=self.cursor,

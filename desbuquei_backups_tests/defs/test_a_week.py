@@ -20,6 +20,7 @@ from desbuquei_backups.core.slots import Slot, last_due, next_due
 from desbuquei_backups.core.tiers import load_policy
 from desbuquei_backups.definitions import build
 from desbuquei_backups.defs import resources
+from desbuquei_backups.defs.run_process import TAG, this_process
 from desbuquei_backups.operations import missed
 from desbuquei_backups.operations.metadata_file import FILE, lines
 from desbuquei_backups.operations.site import Site
@@ -46,6 +47,7 @@ kept_in_s3 = "30 days"
 never_fewer_than = 7
 storage_class = "STANDARD"
 """
+_GONE = f"{this_process().rpartition(':')[0]}:0"  # of this machine, and its time of starting is another
 _CHAIN = ("dump", "checksum_manifest", "s3_archive", "restored_copy")
 
 
@@ -69,6 +71,7 @@ class FakeChain:
             for step in steps or _CHAIN:
                 how = self._fares(step)
                 if how == "killed":
+                    instance.add_run_tags(run.run_id, {TAG: _GONE})
                     return
                 if how != "well":
                     if how == "for good":
