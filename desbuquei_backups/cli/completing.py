@@ -96,9 +96,9 @@ def folder(database: str | None) -> Path:
     """Where the records lie, as `operations.settings` has it; that one reads the whole policy, which takes longer."""
     environment = _environment()
     home = Path(environment.get("DESBUQUEI_HOME") or ".desbuquei")
-    folder = home / "backups" if environment.get("DESBUQUEI_DATABASE_URL") == "embedded" else Path("/backups")
-    folder = Path(environment.get("DESBUQUEI_BACKUP_DIR") or folder)
-    return folder / database if database in _policy().get("databases", {}) and database is not None else folder
+    trial = environment.get("DESBUQUEI_DATABASE_URL") == "embedded"
+    found = Path(environment.get("DESBUQUEI_BACKUP_DIR") or (home / "backups" if trial else "/backups"))
+    return found / database if database is not None and database in _policy().get("databases", {}) else found
 
 
 def _policy() -> Mapping[str, Any]:

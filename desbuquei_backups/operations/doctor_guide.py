@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from desbuquei_backups.core.periods import in_words
+from desbuquei_backups.core.tiers import shortest_interval
 from desbuquei_backups.operations import records
 from desbuquei_backups.operations.doctor import Area, Precondition
 from desbuquei_backups.operations.egress import incremental_tiers, price, takes_wal
@@ -57,6 +58,10 @@ def _recovery_point(site: Site) -> Iterator[Precondition]:
     tiers = incremental_tiers(site)
     if tiers and not any(line.get("backup_type") in tiers for line in records.lines(site.settings.folder)):
         yield _AREA.warning("recovery point", f"not known before the first {tiers[0]}", f"desbuquei backup {tiers[0]}")
+        return
+    often = min(map(shortest_interval, site.policy.scheduled.values()), default=None)
+    if not tiers and often is not None and often <= promised:
+        yield _AREA.ok("recovery point", f"a full dump every {in_words(often)}; promised: {in_words(promised)}")
         return
     for tier in tiers:
         if takes_wal(site, tier):

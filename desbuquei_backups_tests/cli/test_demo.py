@@ -33,7 +33,7 @@ def trial_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 def _environment(home: Path, **more: str) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "AWS_", "DESBUQUEI_"))}
-    return {**kept, "DESBUQUEI_HOME": str(home), **more}
+    return {**kept, "DESBUQUEI_HOME": str(home), "COLUMNS": "80", **more}
 
 
 def _run(home: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:

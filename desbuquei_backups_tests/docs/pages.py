@@ -77,8 +77,13 @@ def path_with_programs(folder: Path) -> str:
     folder.mkdir()
     _program(folder / "desbuquei", "import sys; from desbuquei_backups.cli.main import main; sys.exit(main())")
     if shutil.which("jq") is None:
-        _program(folder / "jq", _JQ)
+        jq(folder / "jq")
     return os.pathsep.join([str(folder), str(choose(17).folder), os.environ["PATH"]])
+
+
+def jq(path: Path) -> None:
+    """Write the stand-in for jq."""
+    _program(path, _JQ)
 
 
 def _program(path: Path, text: str) -> None:
