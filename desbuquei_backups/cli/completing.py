@@ -14,12 +14,13 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
+from desbuquei_backups.cli.database import CHOSEN
+
 _RECORDS = "backup-metadata.jsonl"
 _SHOWN = 200  # of 100,000, the newest
 _ID = re.compile(rb'"backup_id": "([a-z][a-z0-9_]*-\d{4}-\d\d-\d\d-\d{6})"')
 _INSTANT = len("-2026-02-02-020000")
-_CHOSEN = "desbuquei_backups.cli.database.chosen"  # where --database leaves what it was given
-_GONE = (b'"status": "failed"', b'"status": "skipped"')
+_GONE = (b'"status": "failed"', b'"status": "skipped"', b'"status": "missed"')
 
 
 class _Known(click.ParamType):  # type: ignore[type-arg]  # no generic before click 8.4
@@ -49,7 +50,7 @@ def completed(command: click.Command) -> None:
 
 def _database(ctx: click.Context) -> str | None:
     """The database that --database chose before the word that is being completed, if it did."""
-    chosen = ctx.meta.get(_CHOSEN)
+    chosen = ctx.meta.get(CHOSEN)
     return chosen if isinstance(chosen, str) else None
 
 

@@ -13,13 +13,13 @@ from desbuquei_backups.core.errors import BackupError, ConfigurationError
 if TYPE_CHECKING:
     from desbuquei_backups.core.databases import Database
 
-_CHOSEN = f"{__name__}.chosen"
+CHOSEN = f"{__name__}.chosen"
 _SAID = f"{__name__}.said"
 
 
 def _choose(context: click.Context, parameter: click.Parameter, name: str | None) -> None:  # noqa: ARG001
     if name is not None:
-        context.meta[_CHOSEN] = name
+        context.meta[CHOSEN] = name
 
 
 database_option = click.option(
@@ -41,7 +41,7 @@ all_databases_option = click.option(
 def chosen_database() -> str | None:
     """The name of the database to work on; None: the first one."""
     context = click.get_current_context(silent=True)
-    return None if context is None else context.meta.get(_CHOSEN)
+    return None if context is None else context.meta.get(CHOSEN)
 
 
 def say_which(databases: "Sequence[Database]") -> None:
@@ -69,11 +69,11 @@ def each_database() -> Iterator[str | None]:
         return
     meta = click.get_current_context().meta
     for name in names:
-        meta[_CHOSEN] = name
+        meta[CHOSEN] = name
         try:
             yield name
         finally:
-            del meta[_CHOSEN]
+            del meta[CHOSEN]
 
 
 def in_turn(run: Callable[[], int], *, as_json: bool, headed: bool = True) -> int:

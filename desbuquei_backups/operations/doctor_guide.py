@@ -1,6 +1,5 @@
 """What the guide promises and is not met yet: all may be well set up, and nobody told, or nothing ever restored."""
 
-import os
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -10,12 +9,11 @@ from desbuquei_backups.operations import records
 from desbuquei_backups.operations.doctor import Area, Precondition
 from desbuquei_backups.operations.egress import incremental_tiers, price, takes_wal
 from desbuquei_backups.operations.protection import recorded_since
-from desbuquei_backups.operations.settings import DATABASE_URL, S3_URL, SECOND_S3_URL
+from desbuquei_backups.operations.settings import DATABASE_URL, NOTIFY_URLS, S3_URL, SECOND_S3_URL
 from desbuquei_backups.operations.site import Site
 from desbuquei_backups.operations.status import Status, status
 
 _AREA = Area("the guide")
-_NOTIFY = "DESBUQUEI_NOTIFY_URLS"
 _DRILLED_EVERY = timedelta(days=32)  # "monthly", whichever month
 
 
@@ -29,13 +27,13 @@ def guide(site: Site, *, read_only: bool) -> Iterator[Precondition]:
         yield _AREA.not_applicable("backups", "not looked at: since when they are due would be written down")
     elif site.settings.urls.get(S3_URL):
         yield from _AREA.guarded("backups", lambda: _backups(site, status(site)))
-    if os.environ.get(_NOTIFY):
-        yield _AREA.ok("notification", f"{_NOTIFY} is set")
+    if site.settings.notify_urls:
+        yield _AREA.ok("notification", f"{NOTIFY_URLS} is set")
     else:
         yield _AREA.warning(
             "notification",
-            f"{_NOTIFY} is not set: what fails at night is seen by whoever looks",
-            f"set {_NOTIFY}, or let something else watch the exit status of desbuquei status",
+            f"{NOTIFY_URLS} is not set: what fails at night is seen by whoever looks",
+            f"set {NOTIFY_URLS}, or let something else watch the exit status of desbuquei status",
         )
 
 

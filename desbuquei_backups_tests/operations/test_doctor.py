@@ -163,8 +163,7 @@ def unmet(site: Site) -> set[str]:
     return {name for (area, name), each in examined(site).items() if area == "the guide" and each.remedy}
 
 
-def test_what_of_the_guide_is_not_met_yet_is_said_and_what_is_met_is_not(site, source, slot, monkeypatch):
-    monkeypatch.delenv("DESBUQUEI_NOTIFY_URLS", raising=False)
+def test_what_of_the_guide_is_not_met_yet_is_said_and_what_is_met_is_not(site, source, slot):
     never = {"off-site copy", "recovery point", "every tier", "monthly drill", "notification"}
     assert unmet(site) == {*never, "restored copy", "verified in S3"}
     assert failures(site) == set()
@@ -172,8 +171,8 @@ def test_what_of_the_guide_is_not_met_yet_is_said_and_what_is_met_is_not(site, s
     take_dump(site, slot), seal(site, slot), archive(site, slot)
     prove(site, slot)
     said.verified(site, [verify_backup(site, slot.backup_id, remote=True)])
-    monkeypatch.setenv("DESBUQUEI_NOTIFY_URLS", "json://127.0.0.1")
-    assert unmet(site) == never - {"notification"}
+    told = replace(site, settings=replace(site.settings, notify_urls=("json://127.0.0.1",)))
+    assert unmet(told) == never - {"notification"}
 
 
 def test_wal_that_is_asked_for_and_does_not_come_is_found(site, source):
