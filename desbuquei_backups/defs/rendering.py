@@ -92,8 +92,14 @@ def not_applicable_check(name: str, why: str, asset: dg.AssetKey | None = None) 
 
 
 def findings_table(findings: Sequence[Finding]) -> dg.TableMetadataValue:
-    """The findings as a table, the bad ones first; a very long one is cut, which its last row says."""
+    """The findings as a table; what is amiss alone, if anything is. The last row counts those that are left out.
+
+    Dagster makes a table as wide as its widest row: hundreds that match would push the figures of the one that does
+    not out of sight.
+    """
     ordered = sorted(findings, key=lambda finding: _ORDER[finding.verdict])
+    amiss = sum(finding.verdict is not Verdict.MATCHES for finding in ordered)
+    shown = min(amiss or len(ordered), _MOST_ROWS)
     rows = [
         {
             "verdict": finding.verdict.value,
@@ -102,12 +108,12 @@ def findings_table(findings: Sequence[Finding]) -> dg.TableMetadataValue:
             "found": _short(finding.restored),
             "why": _short(finding.why, keep_lines=True),
         }
-        for finding in ordered[:_MOST_ROWS]
+        for finding in ordered[:shown]
     ]
-    if len(ordered) > _MOST_ROWS:
+    if len(ordered) > shown:
         rows.append(
             dict.fromkeys(("expected", "found", "why"), "")
-            | {"what": f"… and {len(ordered) - _MOST_ROWS:,} more", "verdict": ordered[_MOST_ROWS].verdict.value}
+            | {"what": f"… and {len(ordered) - shown:,} more", "verdict": ordered[shown].verdict.value}
         )
     return table(rows, ("verdict", "what", "expected", "found", "why"))
 
