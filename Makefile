@@ -1,7 +1,6 @@
 # `make demo` and `make test` set everything up by themselves; the environment is .venv/.
 PYTHON ?= python3
 BIN := .venv/bin
-
 CHROMIUM := /usr/bin/chromium
 
 .PHONY: demo test test-browser screenshots lint ui bench lock clean

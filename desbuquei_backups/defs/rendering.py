@@ -33,6 +33,9 @@ def check_result(
     asset: dg.AssetKey | None = None,
 ) -> dg.AssetCheckResult:
     """Green if all matches; `worst` if something does not; a warning where something could not be compared."""
+    # Dagster makes a table as wide as its widest row: hundreds that match would push the figures of the one that does
+    # not out of sight.
+    amiss = sum(finding.verdict is not Verdict.MATCHES for finding in judgement.findings)
     return dg.AssetCheckResult(
         asset_key=asset,
         check_name=judgement.check,
@@ -40,7 +43,7 @@ def check_result(
         severity=worst if judgement.verdict is Verdict.DIFFERS else dg.AssetCheckSeverity.WARN,
         description=judgement.summary,
         metadata={
-            "compared": findings_table(judgement.findings),
+            "compared": findings_table(judgement.findings, amiss or _MOST_ROWS),
             "verdict": judgement.verdict.value,
             **{
                 word: sum(finding.verdict is verdict for finding in judgement.findings)
@@ -91,15 +94,10 @@ def not_applicable_check(name: str, why: str, asset: dg.AssetKey | None = None) 
     )
 
 
-def findings_table(findings: Sequence[Finding]) -> dg.TableMetadataValue:
-    """The findings as a table; what is amiss alone, if anything is. The last row counts those that are left out.
-
-    Dagster makes a table as wide as its widest row: hundreds that match would push the figures of the one that does
-    not out of sight.
-    """
+def findings_table(findings: Sequence[Finding], most: int = _MOST_ROWS) -> dg.TableMetadataValue:
+    """The findings as a table, the bad ones first; a very long one is cut, which its last row says."""
     ordered = sorted(findings, key=lambda finding: _ORDER[finding.verdict])
-    amiss = sum(finding.verdict is not Verdict.MATCHES for finding in ordered)
-    shown = min(amiss or len(ordered), _MOST_ROWS)
+    shown = min(most, _MOST_ROWS)
     rows = [
         {
             "verdict": finding.verdict.value,

@@ -20,7 +20,7 @@ expect.set_options(timeout=_PATIENCE)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--write-screenshots", action="store_true", help=f"Write the pictures in {_PICTURES} anew.")
+    parser.addoption("--write-screenshots", action="store_true", help="Keep the pictures, in docs/screenshots.")
 
 
 @pytest.fixture(scope="session")

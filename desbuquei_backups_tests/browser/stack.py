@@ -33,7 +33,6 @@ from desbuquei_backups_tests.policies import due_together, with_crons, written
 
 DESBUQUEI = str(Path(sys.executable).with_name("desbuquei"))
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-_START_SECONDS = 120
 
 # A clean-up of the application's that fires when a view is refreshed, as the last step of a restore does.
 LOST = "public.anexos"
@@ -62,7 +61,7 @@ def running(home: Path) -> Iterator[Stack]:
     """The stack, its state in `home`; nothing of it is alive afterwards. This process has its environment meanwhile."""
     hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
     proven, lossy, missed, open_slot = (Slot("daily", hour - timedelta(days=days)) for days in (3, 2, 1, 0))
-    # Nothing falls due within hours.
+    # No backup falls due within hours.
     text = f"protected_since = {proven.due.isoformat()}\n{with_crons(due_together(hour))}"
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(samples.load_plain.__kwdefaults__, "rows", SAMPLE_ROWS)

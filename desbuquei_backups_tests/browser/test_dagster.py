@@ -37,6 +37,7 @@ def test_a_failed_check_names_what_was_lost(page: Page, stack: Stack, picture: C
 
 
 def test_the_open_slot_is_filled_by_a_click(page: Page, stack: Stack, picture: Callable[[str], None]) -> None:
+    # From here on it is this slot whose checks are the newest: tests that look at the lossy one's stand before.
     page.goto("/locations/desbuquei_backups/jobs/desbuquei_daily")
     page.get_by_role("button", name="Materialize all").click()
     asked = page.get_by_role("dialog")
