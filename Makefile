@@ -1,8 +1,9 @@
 # `make demo` and `make test` set everything up by themselves; the environment is .venv/.
 PYTHON ?= python3
 BIN := .venv/bin
+CHROMIUM := /usr/bin/chromium
 
-.PHONY: demo test lint ui bench man lock clean
+.PHONY: demo test test-browser screenshots lint ui bench man lock clean
 
 demo: .venv/ready
 	$(BIN)/desbuquei demo
@@ -10,6 +11,18 @@ demo: .venv/ready
 # Two processes, each with servers of its own; the tests of one file stay together, the slow ones go first.
 test: .venv/ready
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+test-browser: .venv/ready $(CHROMIUM)
+	$(BIN)/pytest desbuquei_backups_tests/browser
+
+# The pictures in docs/screenshots, taken by the tests of what they show.
+screenshots: .venv/ready $(CHROMIUM)
+	$(BIN)/pytest desbuquei_backups_tests/browser --write-screenshots
+
+$(CHROMIUM):
+	@[ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null || \
+		{ echo 'the browser is not installed: apt-get install chromium, as root, and try again' >&2; exit 1; }
+	DEBIAN_FRONTEND=noninteractive sh -c 'apt-get -qq update && apt-get -qq install -y chromium'
 
 lint: .venv/ready
 	$(BIN)/ruff format --check .

@@ -27,6 +27,9 @@ from desbuquei_backups_tests.in_memory import folder_in_memory
 from desbuquei_backups_tests.left_behind import clearing, leaving_nothing
 from desbuquei_backups_tests.urls import with_database
 
+# They need Chromium: `make test-browser`.
+collect_ignore = ["browser"]
+
 SLOT = Slot.of_id("daily-2026-02-02-020000")
 SAMPLE_ROWS = 300
 

@@ -33,6 +33,9 @@ def check_result(
     asset: dg.AssetKey | None = None,
 ) -> dg.AssetCheckResult:
     """Green if all matches; `worst` if something does not; a warning where something could not be compared."""
+    # Dagster makes a table as wide as its widest row: hundreds that match would push the figures of the one that does
+    # not out of sight.
+    amiss = sum(finding.verdict is not Verdict.MATCHES for finding in judgement.findings)
     return dg.AssetCheckResult(
         asset_key=asset,
         check_name=judgement.check,
@@ -40,7 +43,7 @@ def check_result(
         severity=worst if judgement.verdict is Verdict.DIFFERS else dg.AssetCheckSeverity.WARN,
         description=judgement.summary,
         metadata={
-            "compared": findings_table(judgement.findings),
+            "compared": findings_table(judgement.findings, amiss or _MOST_ROWS),
             "verdict": judgement.verdict.value,
             **{
                 word: sum(finding.verdict is verdict for finding in judgement.findings)
@@ -91,9 +94,10 @@ def not_applicable_check(name: str, why: str, asset: dg.AssetKey | None = None) 
     )
 
 
-def findings_table(findings: Sequence[Finding]) -> dg.TableMetadataValue:
+def findings_table(findings: Sequence[Finding], most: int = _MOST_ROWS) -> dg.TableMetadataValue:
     """The findings as a table, the bad ones first; a very long one is cut, which its last row says."""
     ordered = sorted(findings, key=lambda finding: _ORDER[finding.verdict])
+    shown = min(most, _MOST_ROWS)
     rows = [
         {
             "verdict": finding.verdict.value,
@@ -102,12 +106,12 @@ def findings_table(findings: Sequence[Finding]) -> dg.TableMetadataValue:
             "found": _short(finding.restored),
             "why": _short(finding.why, keep_lines=True),
         }
-        for finding in ordered[:_MOST_ROWS]
+        for finding in ordered[:shown]
     ]
-    if len(ordered) > _MOST_ROWS:
+    if len(ordered) > shown:
         rows.append(
             dict.fromkeys(("expected", "found", "why"), "")
-            | {"what": f"… and {len(ordered) - _MOST_ROWS:,} more", "verdict": ordered[_MOST_ROWS].verdict.value}
+            | {"what": f"… and {len(ordered) - shown:,} more", "verdict": ordered[shown].verdict.value}
         )
     return table(rows, ("verdict", "what", "expected", "found", "why"))
 
