@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from desbuquei_backups.core.answers import Rows
     from desbuquei_backups.core.invariants import Invariant
     from desbuquei_backups.operations.equal_copy import Proof
+    from desbuquei_backups.operations.reproof import Done
 
 _SHOWN = 20
 
@@ -67,7 +68,8 @@ def _prove_due(identity: Path | None, *, as_json: bool) -> int:
         proven = [_document(each.proof) for each in found if each.proof is not None]
         thawing = {each.due.slot.backup_id: thaw_document(each.thaw) for each in found if each.thaw is not None}
         failed = {each.due.slot.backup_id: each.error.what for each in found if each.error is not None}
-        print_json({"proven": proven, "thawing": thawing, "failed": failed})
+        still = {each.due.slot.backup_id: each.still for each in found if each.still is not None}
+        print_json({"proven": proven, "thawing": thawing, "failed": failed, "still_not_the_source": still})
     else:
         if not found:
             console().print(f"Nothing is due: of each longer tier one copy was restored within {every}.")
@@ -79,7 +81,14 @@ def _prove_due(identity: Path | None, *, as_json: bool) -> int:
                 console().print(f"[bold]{each.due.slot.backup_id}[/]: {thaw(each.thaw)}; {last}", soft_wrap=True)
             elif each.error is not None:
                 console().print(f"[red]✗[/] {escape(str(each.error))}", soft_wrap=True)
-    return int(any(each.error is not None or (each.proof is not None and _untrue(each.proof)) for each in found))
+            elif each.still is not None:
+                told = f"when it was last restored, {instant(each.due.last)}: {each.still}"
+                console().print(f"[red]✗[/] {each.due.slot.backup_id}: {escape(told)}", soft_wrap=True)
+    return int(any(map(_wrong, found)))
+
+
+def _wrong(done: "Done") -> bool:
+    return bool(done.error or done.still) or (done.proof is not None and _untrue(done.proof))
 
 
 def _judged(invariant: "Invariant", found: "Rows") -> Finding:

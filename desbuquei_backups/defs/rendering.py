@@ -331,7 +331,7 @@ def proof_metadata(proof: Proof) -> Mapping[str, Any]:
         "rows compared": proof.manifest.rows,
         "tables compared": len(proof.row_counts),
         "definitions compared": len(proof.schema),
-        "not as the source": sum(each.verdict is Verdict.DIFFERS for each in _compared(proof)),
+        "not as the source": sum(each.verdict is Verdict.DIFFERS for each in proof.findings),
         "seconds": round(sum(proof.seconds.values()), 3),
         "row counts": findings_table(proof.row_counts),
         "the server lacks": table(
@@ -342,10 +342,6 @@ def proof_metadata(proof: Proof) -> Mapping[str, Any]:
         **({"kept": proof.kept, "kept at": proof.kept_at} if proof.kept else {}),
         **seconds,
     }
-
-
-def _compared(proof: Proof) -> list[Finding]:
-    return [*proof.row_counts, *proof.contents, *proof.schema, *proof.soundness]
 
 
 def _restored(proof: Proof) -> str:

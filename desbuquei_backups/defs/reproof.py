@@ -61,7 +61,7 @@ def _proven(site: Site) -> dg.MaterializeResult[Any]:
     seconds = [sum(each.proof.seconds.values()) for each in done if each.proof is not None]
     return dg.MaterializeResult(
         metadata={
-            "due": len(done),
+            "due": sum(each.still is None for each in done),
             "restored": len(seconds),
             "being thawed": sum(each.thaw is not None for each in done),
             "seconds": round(sum(seconds), 3),

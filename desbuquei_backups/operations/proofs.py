@@ -45,7 +45,7 @@ class RecordedProof(BaseModel):
     @property
     def verdict(self) -> Verdict:
         """Of all that was compared; the user's invariants are none of it."""
-        return overall([*self.row_counts, *self.contents, *self.schema_, *self.soundness])
+        return overall(self._findings)
 
     @property
     def failed(self) -> bool:
@@ -53,16 +53,12 @@ class RecordedProof(BaseModel):
         return bool(self._wrong)
 
     @property
+    def _findings(self) -> list[Finding]:
+        return [*self.tables, *self.row_counts, *self.contents, *self.schema_, *self.objects, *self.soundness]
+
+    @property
     def _wrong(self) -> list[str]:
-        findings = (
-            *self.tables,
-            *self.row_counts,
-            *self.contents,
-            *self.schema_,
-            *self.objects,
-            *self.soundness,
-        )
-        return list(dict.fromkeys(each.subject for each in findings if each.verdict is Verdict.DIFFERS))
+        return list(dict.fromkeys(each.subject for each in self._findings if each.verdict is Verdict.DIFFERS))
 
     def recorded(self) -> dict[str, object]:
         """What it says in the backup's record: a copy that differs is a failed backup, nothing compared no test.

@@ -13,7 +13,10 @@ _WHOLE = "as the source was"
 
 
 def kept_copies_match(done: Sequence[Done]) -> Judgement:
-    """What became of those that were due; one that is being thawed is proven by a later run."""
+    """What became of those that were due; one that is being thawed is proven by a later run.
+
+    One that was not the source's when its turn came stays so: it is not restored every day, and never forgotten.
+    """
     nothing = Finding("copies that are due", "none", "none", Verdict.MATCHES, "each was restored within its time")
     return judge(KEPT_COPIES_MATCH, [_finding(each) for each in done] or [nothing])
 
@@ -21,12 +24,15 @@ def kept_copies_match(done: Sequence[Done]) -> Judgement:
 def _finding(done: Done) -> Finding:
     backup_id = done.due.slot.backup_id
     if done.proof is not None:
-        verdict, proof = done.proof.verdict, done.proof
-        compared = [*proof.row_counts, *proof.contents, *proof.schema, *proof.soundness]
+        verdict = done.proof.verdict
         found = {Verdict.MATCHES: _WHOLE, Verdict.UNCOMPARED: None}.get(verdict, "not as the source was")
-        return Finding(backup_id, _WHOLE, found, verdict, tally(compared))
+        return Finding(backup_id, _WHOLE, found, verdict, tally(done.proof.findings))
     if done.thaw is not None:
         return Finding(backup_id, _WHOLE, None, Verdict.UNCOMPARED, "it is being thawed: a later run restores it")
+    if done.still is not None:
+        remedy = f"`desbuquei prove {backup_id}` restores it once more"
+        why = f"so restored on {done.due.last:%Y-%m-%d}: {done.still}; {remedy}"
+        return Finding(backup_id, _WHOLE, "not as the source was", Verdict.DIFFERS, why)
     why = done.error.what if done.error is not None else ""
     if isinstance(done.error, IdentityError):  # nothing is disproven: it is for another host to do
         return Finding(backup_id, _WHOLE, None, Verdict.UNCOMPARED, why)
