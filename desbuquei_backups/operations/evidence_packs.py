@@ -7,6 +7,7 @@ pack has other bytes, or none, is read itself.
 import gzip
 import hashlib
 import json
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from itertools import groupby
@@ -20,6 +21,7 @@ from desbuquei_backups.storage.s3_errors import Taken
 
 FOLDER = "evidence_packs/"
 SIZE = 1000
+LONGEST = 64 * 1024  # bytes of a link; manifests of thousands of tables would fill the memory, and are read one by one
 
 
 def read_links(
@@ -54,10 +56,10 @@ def pack(bucket: Bucket, head: Head) -> int:
         key = _pack_of(link_key(first))
         if key is None or key in there or bucket.head(link_key(first)) is None:
             continue
-        found = dict(read_in_order(bucket, map(link_key, range(first, first + SIZE))))
-        content = json.dumps({each: content.decode(errors="replace") for each, content in found.items()})
+        found = read_in_order(bucket, map(link_key, range(first, first + SIZE)))
+        short = {each: link.decode(errors="replace") for each, link in found if len(link) <= LONGEST}
         with suppress(Taken):
-            bucket.put_if_absent(key, gzip.compress(content.encode(), mtime=0))
+            bucket.put_if_absent(key, gzip.compress(json.dumps(short).encode(), mtime=0))
         made += 1
     return made
 
@@ -75,7 +77,7 @@ def _unpacked(bucket: Bucket, key: str | None) -> Mapping[str, bytes]:
     try:
         found = json.loads(gzip.decompress(b"".join(bucket.read(key or ""))))
         return {str(each): str(content).encode() for each, content in found.items()}
-    except (OSError, EOFError, ValueError, AttributeError, NotFound):
+    except (OSError, EOFError, ValueError, AttributeError, NotFound, zlib.error):
         return {}
 
 

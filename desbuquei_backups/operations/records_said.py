@@ -45,7 +45,8 @@ class RecordsSaid:
             self._said.pop(link.backup_id, None)
         elif (key := _key(link)) is not None:
             said = _Said(link.kind, link.sequence, str(link.body.get("sha256")), link.backup_id)
-            self._said.setdefault(link.backup_id, {})[key] = said
+            # What is said of a record is said once: a later link cannot make an edited one right.
+            self._said.setdefault(link.backup_id, {}).setdefault(key, said)
 
     def compared(self, head: Head | None) -> Iterator[Break]:
         """Those in the bucket that are not what was said, up to `head`; proofs and drills that are not there."""

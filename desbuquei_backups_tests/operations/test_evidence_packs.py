@@ -66,10 +66,26 @@ def test_a_pack_that_was_tampered_with_hides_nothing_and_breaks_nothing(packed: 
     links = json.loads(gzip.decompress(content_of(packed.bucket, first)))
     bad = {key: text.replace("desbuquei", "loja") for key, text in links.items()}
     overwrite(packed.bucket, first, gzip.compress(json.dumps(bad).encode()))
-    overwrite(packed.bucket, second, b"nonsense")
-    assert audit(packed).whole
+    damaged = bytearray(content_of(packed.bucket, second))
+    damaged[20] ^= 0xFF
+    for bad_pack in (b"nonsense", bytes(damaged), damaged[:-9]):
+        overwrite(packed.bucket, second, bytes(bad_pack))
+        assert audit(packed).whole
     packed.bucket.delete(link_key(2))
     assert ("missing", 2) in [(each.fault, each.sequence) for each in audit(packed).breaks]
+
+
+def test_links_of_thousands_of_tables_are_left_out_so_that_a_pack_fits_into_the_memory(
+    packed: Site, read: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for key in list(packed.bucket.keys(evidence_packs.FOLDER)):
+        packed.bucket.delete(key)
+    sizes = {link_key(number): len(content_of(packed.bucket, link_key(number))) for number in range(1, 11)}
+    monkeypatch.setattr(evidence_packs, "LONGEST", min(sizes.values()))
+    assert pack(packed.bucket, find(packed.bucket)) == 2
+    read.clear()
+    assert [key for key, _ in read_links(packed.bucket, 1)] == list(sizes)
+    assert read == [key for key, size in sizes.items() if size > min(sizes.values()) or key > link_key(8)]
 
 
 def test_links_that_are_over_are_not_packed_again_and_again(packed: Site, read: list[str]) -> None:

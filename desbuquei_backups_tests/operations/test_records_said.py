@@ -7,9 +7,9 @@ from datetime import timedelta
 
 import pytest
 
-from desbuquei_backups.core.evidence import FOLDER, Kind, link_key
+from desbuquei_backups.core.evidence import FOLDER, Kind, link_key, sha256_of
 from desbuquei_backups.core.slots import Slot
-from desbuquei_backups.operations import drill_record, said
+from desbuquei_backups.operations import drill_record, evidence, said
 from desbuquei_backups.operations.chain_audit import audit
 from desbuquei_backups.operations.site import Site
 from desbuquei_backups.storage.s3 import Bucket
@@ -82,6 +82,15 @@ def test_a_record_that_was_tampered_with_is_named(
     assert [each.backup_id for each in found] == [
         Slot.of_id(key[6:29]).backup_id if what == "proof" else None for key in keys[:named]
     ]
+
+
+def test_a_link_that_is_added_to_speak_of_an_edited_record_makes_it_no_better(spoken: Site) -> None:
+    key = _keys(spoken.bucket, "proof")[0]
+    _edit(spoken.bucket, [key])
+    told = {**links(spoken.bucket)[4].body, "sha256": sha256_of(content_of(spoken.bucket, key))}
+    evidence.owe(spoken, Kind.PROVEN, links(spoken.bucket)[4].backup_id, told)
+    evidence.send(spoken)
+    assert [(each.fault, each.key) for each in audit(spoken).breaks] == [("proof altered", key)]
 
 
 @pytest.mark.parametrize("number", [5, 7, 9], ids=["proof", "drill", "checks"])
