@@ -42,7 +42,11 @@ def evidence(judging: Judging) -> Control:
         part = Part(Verdict.HOLDS, f"{walked} are unbroken, and agree with {' and '.join(beside)}")
     whole = f"{chain.whole_at:%Y-%m-%d %H:%M} UTC" if chain.whole_at is not None else "not known on this machine"
     told = [
-        f"walked for this report: {chain.links:,} links; manifests in S3 compared with them: {chain.manifests:,}",
+        f"walked for this report: {chain.links:,} links; compared in S3 with what they say: {chain.manifests:,} "
+        f"manifests, {chain.checks:,} files of check results, {chain.proofs:,} proofs, {chain.drills:,} drills' records",
+        f"keys that may sign: {chain.keys:,}; links with a good signature: {chain.signed:,}"
+        if chain.keys
+        else "no signature was verified: DESBUQUEI_PUBLIC_KEYS names no key",
         f"all of it last found unbroken: {whole}",
     ]
     if chain.head_sha256 is not None:
@@ -96,7 +100,8 @@ def restorability(judging: Judging) -> Control:
     facts = judging.facts
     dumps = [each for each in judging.archived if not each.wal]
     parts = [judging.checked(check, dumps, what) for check, what in RESTORED.items()] if dumps else []
-    if any(each.wal or each.base for each in judging.archived) or facts.drills or facts.drill_before:
+    drilled = facts.drills or facts.drill_before or facts.unvouched
+    if drilled or any(each.wal or each.base for each in judging.archived):
         parts.append(_drills(judging))
     if not parts:
         parts.append(Part(Verdict.NOT_KNOWN, "there is no backup in the period that could have been restored"))
@@ -133,7 +138,8 @@ def _drills(judging: Judging) -> Part:
     if Question.DRILLS in facts.unknown:
         return Part(Verdict.NOT_KNOWN, f"recovery drills: not known: {facts.unknown[Question.DRILLS]}")
     if newest is None:
-        return Part(Verdict.NOT_KNOWN, "recovery drills: there was never one")
+        none = "the chain of evidence vouches for none" if facts.unvouched else "there was never one"
+        return Part(Verdict.NOT_KNOWN, f"recovery drills: {none}", facts.unvouched)
     faults = [f"drill of {each.drilled_at:%Y-%m-%d}: {fault}" for each in facts.drills for fault in each.faults]
     faults += facts.unvouched
     faults += [

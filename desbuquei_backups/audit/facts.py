@@ -129,8 +129,9 @@ class Recorded:
 class Walked:
     """How the chain of evidence was found. `breaks` are sentences; `broken`: the numbers of links not to be believed.
 
-    `whole_at`: when all of it was last found unbroken from this host, as far as is remembered here. `trouble`: why it
-    could not be walked; then nothing of it is known.
+    `anchors`, `second`: what it was compared with, beside itself; `keys`: how many may sign, and how many links are
+    `signed`. `whole_at`: when all of it was last found unbroken from this host, as far as is remembered here.
+    `trouble`: why it could not be walked; then nothing of it is known.
     """
 
     start: int = 1
@@ -141,6 +142,11 @@ class Walked:
     anchors: int = 0
     second: bool = False
     manifests: int = 0
+    checks: int = 0
+    proofs: int = 0
+    drills: int = 0
+    keys: int = 0
+    signed: int = 0
     breaks: Sequence[str] = ()
     broken: frozenset[int] = frozenset()
     whole_at: datetime | None = None
@@ -181,9 +187,9 @@ class Facts:
 
     `backups`: those whose slots are in the period, what came just before, and each tier's newest; `checks` in the
     chain's order; `lost`: ids of what should be in S3 and is not. `listed`: the slots that S3 has now, `on_disk` those
-    whose dump is in the backup folder; None: it could not be asked. `unvouched`: drills of the period that the chain
-    does not speak of, or not so, in sentences. `looks`: at the WAL, as the chain says; `looks_here`: those since, which
-    this host remembers.
+    whose dump is in the backup folder; None: it could not be asked. `unvouched`: records of drills that the chain does
+    not speak of, or not so, and that are left out; in sentences. `looks`: at the WAL, as the chain says; `looks_here`:
+    those since, which this host remembers.
     """
 
     policy: Policy

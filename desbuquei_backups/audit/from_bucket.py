@@ -60,16 +60,14 @@ def drills(site: Site, period: Period, vouched: Mapping[str, str]) -> Drills:
     found, earlier, unvouched = list[DrillRecord](), None, list[str]()
     for key, content in read_in_order(site.bucket, wanted):
         record = drill_record.parsed(content)
-        if record is not None and record.drilled_at < period.start:
-            earlier = record
-        elif key in vouched and vouched[key] != sha256_of(content):
+        if key in vouched and vouched[key] != sha256_of(content):
             unvouched.append(f"{key} is not what the chain of evidence speaks of: it is left out")
+        elif record is not None and record.drilled_at < period.start:
+            earlier = record
+        elif record is not None and period.has(record.drilled_at) and key not in vouched:
+            unvouched.append(f"{key} is not spoken of in the chain of evidence: it is left out")
         elif record is not None and period.has(record.drilled_at):
             found.append(record)
-            if key not in vouched:
-                unvouched.append(
-                    f"{key} is not spoken of in the chain of evidence: it shows what whoever wrote it says"
-                )
     return Drills(found, earlier, unvouched)
 
 

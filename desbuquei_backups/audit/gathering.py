@@ -116,10 +116,10 @@ def _walk(site: Site, period: Period, anchors: Sequence[Anchor]) -> tuple[Heard,
         done = audit(site, anchors=known, second=second, start=start, heard=heard.heard)
     except BackupError as error:
         return Heard(), Walked(trouble=error.what)
-    return heard, _walked(site, done, second=second)
+    return heard, _walked(site, done)
 
 
-def _walked(site: Site, done: Audited, *, second: bool) -> Walked:
+def _walked(site: Site, done: Audited) -> Walked:
     broken = {
         number
         for each in done.breaks
@@ -134,8 +134,13 @@ def _walked(site: Site, done: Audited, *, second: bool) -> Walked:
         last=done.head.sequence if done.head is not None else None,
         head_sha256=done.head.sha256 if done.head is not None else None,
         anchors=done.anchors,
-        second=second,
+        second=done.copies > 0,
         manifests=done.manifests,
+        checks=done.checks,
+        proofs=done.proofs,
+        drills=done.drills,
+        keys=done.keys,
+        signed=done.signed,
         breaks=[each.said() for each in done.breaks],
         broken=frozenset(broken),
         whole_at=recalled_at(site, WALKED_WHOLE) if whole is not None else None,

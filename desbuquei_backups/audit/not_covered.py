@@ -27,15 +27,18 @@ _ALWAYS = (
 PROVES = (
     "Each link of the chain holds the SHA-256 of the link before it: a link that was changed, removed, added between "
     "or reordered since it was written shows, and is named in this report.",
-    "The manifests in the bucket are compared with what the chain says of them.",
+    "The manifests, check results, proofs and records of drills in the bucket are compared with what the chain says of "
+    "them: what was edited shows, and so does what was removed; of check results that are gone, their links have the "
+    "verdicts.",
+    "A link's signature, where the public keys were given to this report, shows that who wrote it had the signing key.",
     "Compared with an anchor (its head, carried away earlier) or the second place's copy, it shows that no end was cut "
     "off.",
 )
 PROVES_NOT = (
     "It does not show that the host was honest when it wrote a link: who controls the backup host can write what is "
     "false.",
-    "Who may write to the bucket and rewrites the chain up to its end has a chain that is unbroken in itself: only an "
-    "anchor, the second place or the bucket's own lock tells.",
+    "Who may write to the bucket and rewrites the chain up to its end has a chain that is unbroken in itself: only "
+    "signatures, an anchor, the second place or the bucket's own lock tell. Whoever has the signing key signs it, too.",
     "It does not show that what was never said did not happen.",
     "Times are those of the host that wrote; they are compared with the store's clock only before something is "
     "deleted.",

@@ -64,7 +64,7 @@ def verify(*, anchors: tuple[str, ...], key_files: tuple[Path, ...], start: int,
         if as_json:
             print_json(_document(done))
         else:
-            _print(done, second=_SECOND in anchors)
+            _print(done)
         return int(not done.whole)
 
     return in_turn(one, as_json=as_json)
@@ -147,7 +147,7 @@ def _add(path: Path, line: str) -> None:
         file.write(f"{line}\n")
 
 
-def _print(done: "Audited", *, second: bool) -> None:
+def _print(done: "Audited") -> None:
     from rich.markup import escape
 
     out = console()
@@ -165,11 +165,12 @@ def _print(done: "Audited", *, second: bool) -> None:
     compared += [_counted(done.checks, "file") + " of check results"] * bool(done.checks)
     compared += [_counted(done.proofs, "proof")] * bool(done.proofs)
     compared += [_counted(done.drills, "drill")] * bool(done.drills)
-    compared += [_counted(done.anchors, "anchor")] * bool(done.anchors) + ["the second place's chain"] * second
+    compared += [_counted(done.anchors, "anchor")] * bool(done.anchors)
+    compared += [_counted(done.copies, "link") + " of the second place"] * bool(done.copies)
     verdict = f"[bold red]{len(done.breaks):,} not as they were[/]" if done.breaks else "[green]unbroken[/]"
     out.print(f"{verdict}; compared with {', '.join(compared)}")
-    if not done.anchors and not second:
-        out.print("[dim]no anchor was given: links cut off at the end would not be missed[/]")
+    if not done.anchors and not done.copies:
+        out.print("[dim]there was no anchor to compare with: links cut off at the end would not be missed[/]")
 
 
 def _counted(count: int, what: str) -> str:
@@ -188,6 +189,7 @@ def _document(done: "Audited") -> dict[str, Any]:
         "proofs": done.proofs,
         "drills": done.drills,
         "anchors": done.anchors,
+        "second_place_links": done.copies,
         "keys": done.keys,
         "signed": done.signed,
         "signed_since": done.signed_since,

@@ -20,8 +20,9 @@ class Audited:
     """What was walked, from link `start` on, and every break, those of the chain first.
 
     `first` and `head`: the links that are there. `manifests`, `checks`, `proofs`, `drills`: how many of the bucket's
-    were compared. `signed`: how many links have a good signature, from link `signed_since` on; `keys`: how many keys
-    may sign, none if it was not asked.
+    were compared; `anchors`, `copies`: how many anchors from `start` on, and how many links of the second place's copy.
+    `signed`: how many links have a good signature, from link `signed_since` on; `keys`: how many keys may sign, none if
+    it was not asked.
     """
 
     start: int
@@ -33,6 +34,7 @@ class Audited:
     proofs: int = 0
     drills: int = 0
     anchors: int = 0
+    copies: int = 0
     keys: int = 0
     signed: int = 0
     signed_since: int | None = None
@@ -59,7 +61,7 @@ def audit(
     `heard` is told each link that can be read; that one was altered may show only when the next is.
     """
     signatures = Signatures(site.public_keys if keys is None else keys)
-    done = Audited(start, anchors=len(anchors), keys=len(signatures.keys))
+    done = Audited(start, anchors=sum(each.sequence >= start for each in anchors), keys=len(signatures.keys))
     end = find(site.bucket)
     manifests, records = ManifestsSaid(site), RecordsSaid(site)
     site.progress.stage("walking the chain", max(end.sequence - start + 1, 0), unit="links")
@@ -101,7 +103,9 @@ def _beside_second(site: Site, steps: Iterable[Step], start: int, done: Audited)
     for step in steps:
         while copy is not None and step.sequence is not None and copy[0] < step.sequence:
             copy = next(copies, None)  # the link is missing here, which the walk names
-        if copy is not None and copy[0] == step.sequence and copy[1] != step.sha256:
+        same = copy is not None and copy[0] == step.sequence
+        done.copies += same
+        if copy is not None and same and copy[1] != step.sha256:
             what = "it is not what the second place has: one of the two was rewritten"
             rewritten = Break(Fault.REWRITTEN, what, step.sequence, None, step.backup_id, step.key, copy[1])
             yield replace(step, breaks=[*step.breaks, rewritten])

@@ -263,7 +263,12 @@ def retention_is_honoured(findings: Sequence[Finding]) -> Judgement:
 
 def evidence_is_unbroken(audited: Audited) -> Judgement:
     """Nothing that was ever said was changed, lost or left out since, as far as it was walked this time."""
-    links = Finding("links", f"{audited.links:,} unbroken", f"{audited.links:,} unbroken", Verdict.MATCHES)
+    unbroken = f"{audited.links:,} unbroken"
+    links = (
+        Finding("links", unbroken, unbroken, Verdict.MATCHES)
+        if audited.links
+        else Finding("links", None, None, Verdict.UNCOMPARED, "nothing was ever said in it")
+    )
     # Two may be wrong with one link: each is a finding of its own.
     broken = [
         Finding(f"{number}: {each.said()}", "as it was", str(each.fault), Verdict.DIFFERS, each.what)

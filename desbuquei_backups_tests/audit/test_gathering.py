@@ -99,15 +99,31 @@ def test_a_drill_is_told_as_the_chain_vouches_for_it_and_one_that_was_edited_is_
     said.drilled(site, said_of, stored)
     other = drill_record.keep(site, unsaid)
     facts = facts_of(site)
-    assert list(facts.drills) == [said_of, unsaid]
+    assert list(facts.drills) == [said_of]
     assert [each.partition(" ")[0] for each in facts.unvouched] == [other.key]
     overwrite(
         site.bucket, stored.key, content_of(site.bucket, stored.key).replace(b'"faults":[]', b'"faults": []') + b" "
     )
     facts = facts_of(site)
-    assert list(facts.drills) == [unsaid]
+    assert list(facts.drills) == []
     assert facts.unvouched[0] == f"{stored.key} is not what the chain of evidence speaks of: it is left out"
-    assert set(facts.unvouched) <= set(make(site, JANUARY, ask_source=False).control("restorability").exceptions)
+    judged = make(site, JANUARY, ask_source=False).control("restorability")
+    assert (judged.verdict, "the chain of evidence vouches for none" in judged.why) == (Verdict.NOT_KNOWN, True)
+    assert set(facts.unvouched) <= set(judged.exceptions)
+
+
+def test_a_drill_from_before_the_period_that_was_edited_is_not_told_either(site: Site) -> None:
+    record = recorded(drilled_at=datetime(2026, 1, 4, 5, tzinfo=UTC))
+    stored = drill_record.keep(site, record)
+    said.drilled(site, record, stored)
+    later = Period(datetime(2026, 1, 5, tzinfo=UTC), JANUARY.end)
+    assert gather(site, later, ask_source=False).drill_before == record
+    overwrite(site.bucket, stored.key, content_of(site.bucket, stored.key) + b" ")
+    facts = gather(site, later, ask_source=False)
+    assert (facts.drill_before, facts.unvouched) == (
+        None,
+        [f"{stored.key} is not what the chain of evidence speaks of: it is left out"],
+    )
 
 
 def test_looks_at_the_wal_are_told_as_the_chain_says_and_the_last_ones_as_this_host_remembers(
@@ -131,6 +147,9 @@ def test_an_end_that_was_cut_off_shows_on_a_new_machine_by_an_anchor_alone(site:
     new = elsewhere(site, tmp_path)
     assert make(new, JANUARY).control("evidence").verdict is Verdict.NOT_KNOWN
     assert make(new, JANUARY, anchors=[anchor]).control("evidence").verdict is Verdict.HOLDS
+    old = anchor.model_copy(update={"sequence": 1})
+    after = Period(datetime(2026, 1, 20, tzinfo=UTC), JANUARY.end)
+    assert make(new, after, anchors=[old]).control("evidence").verdict is Verdict.NOT_KNOWN
     site.bucket.delete(link_key(anchor.sequence))
     assert make(new, JANUARY).control("evidence").verdict is Verdict.NOT_KNOWN
     cut = make(new, JANUARY, anchors=[anchor]).control("evidence")

@@ -319,6 +319,16 @@ def test_wal_between_recovery_points_leaves_a_little_more_than_promised_open(fac
     assert verdicts(replace(dumps, backups=missed))["recovery_point"] == "does not hold"
 
 
+def test_the_report_says_what_was_compared_and_whether_signatures_were(facts: Facts) -> None:
+    def told(**changed: int) -> str:
+        walked = replace(facts.chain, checks=7, proofs=5, drills=3, **changed)
+        return "\n".join(reported(replace(facts, chain=walked)).control("evidence").evidence)
+
+    assert "7 files of check results, 5 proofs, 3 drills' records" in told()
+    assert "no signature was verified: DESBUQUEI_PUBLIC_KEYS names no key" in told()
+    assert "keys that may sign: 1; links with a good signature: 12" in told(keys=1, signed=12)
+
+
 def test_a_backup_that_only_the_records_know_is_said_to_be_outside_of_the_chain(facts: Facts) -> None:
     known = {**facts.backups, DAILY: backup(DAILY, source=Source.RECORDS, link=None)}
     report = reported(replace(facts, backups=known))

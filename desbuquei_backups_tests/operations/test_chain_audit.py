@@ -132,12 +132,15 @@ def test_an_end_that_was_written_anew_is_found_by_an_anchor(host, make_site, tmp
 def test_the_second_place_is_an_anchor(make_site, bucket_url) -> None:
     site = make_site(None, urls={SECOND_S3_URL: f"{bucket_url}-second"})
     told(site, 1, 2)
-    assert audit(site, second=True).whole
+    assert (audit(site, second=True).whole, audit(site, second=True).copies) == (True, 4)
     _alter(site.at_second_place.bucket)
     assert named(audit(site, second=True)) == [("rewritten", 3)]
     for number in (3, 4):
         site.bucket.delete(link_key(number))
     assert ("cut off", 3) in named(audit(site, second=True))
+    for key in list(site.at_second_place.bucket.keys(FOLDER)):
+        site.at_second_place.bucket.delete(key)
+    assert audit(site, second=True).copies == 0  # nothing there to agree with
 
 
 def test_a_part_of_the_chain_may_be_walked(host) -> None:

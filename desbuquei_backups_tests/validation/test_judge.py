@@ -4,7 +4,8 @@ import pytest
 
 from desbuquei_backups.core.comparison import Finding, Verdict, compare
 from desbuquei_backups.core.transport import Transport
-from desbuquei_backups.validation.checks import connection_is_encrypted
+from desbuquei_backups.operations.chain_audit import Audited
+from desbuquei_backups.validation.checks import connection_is_encrypted, evidence_is_unbroken
 from desbuquei_backups.validation.judge import judge
 
 pytestmark = [
@@ -30,6 +31,11 @@ def test_only_what_is_there_and_equal_on_both_sides_matches(
 ) -> None:
     judgement = judge("row_counts_match", compare(source, restored, {}))
     assert judgement.verdict is verdict
+
+
+@pytest.mark.parametrize(("links", "verdict"), [(0, Verdict.UNCOMPARED), (1, Verdict.MATCHES)])
+def test_a_chain_in_which_nothing_was_ever_said_is_not_called_unbroken(links: int, verdict: Verdict) -> None:
+    assert evidence_is_unbroken(Audited(start=1, links=links)).verdict is verdict
 
 
 def test_great_expectations_finds_the_difference_by_itself() -> None:
