@@ -43,7 +43,7 @@ def evidence(judging: Judging) -> Control:
     whole = f"{chain.whole_at:%Y-%m-%d %H:%M} UTC" if chain.whole_at is not None else "not known on this machine"
     told = [
         f"walked for this report: {chain.links:,} links; compared in S3 with what they say: {chain.manifests:,} "
-        f"manifests, {chain.checks:,} files of check results, {chain.proofs:,} proofs, {chain.drills:,} drills' records",
+        f"manifests, {chain.checks:,} files of check results, {chain.proofs:,} proofs, {chain.drills:,} drills",
         f"keys that may sign: {chain.keys:,}; links with a good signature: {chain.signed:,}"
         if chain.keys
         else "no signature was verified: DESBUQUEI_PUBLIC_KEYS names no key",

@@ -155,7 +155,10 @@ def _locks(site: Site, newest: Mapping[str, Slot], head: int | None) -> Iterator
     for what, key in keys.items():
         found = site.bucket.head(key)
         until = found.locked_until if found is not None else None
-        yield what, f"locked until {until:%Y-%m-%d}" if until is not None else "not locked"
+        if until is None:
+            yield what, "not locked"
+        else:
+            yield what, f"{'locked until' if until > site.now() else 'no longer locked: it was until'} {until:%Y-%m-%d}"
 
 
 def _has_lock(bucket: Bucket) -> bool | None:

@@ -18,7 +18,7 @@ from desbuquei_backups.core.comparison import Verdict as Compared
 from desbuquei_backups.core.errors import ToolMissing
 from desbuquei_backups.core.evidence import Kind
 from desbuquei_backups.core.slots import Slot
-from desbuquei_backups.defs.first_page import first_page
+from desbuquei_backups.defs.first_page import escaped, first_page
 from desbuquei_backups_tests.audit.worlds import NOW, PERIOD, START, backup, reported, said, well, without
 
 NASTY = """"><script>alert('x')</script><img src=http://elsewhere/x> & 'Ação' "Município" javascript:x"""
@@ -31,6 +31,8 @@ def test_the_first_page_in_dagster_shows_names_as_they_are_and_nothing_in_them_i
     assert "<script>" not in page
     assert "\\<script\\>" in page
     assert "| bucket | a \\| b \\# c |" in page
+    for line in (*report.erasure, *report.proves, *report.proves_not):
+        assert f"- {escaped(line)}" in page.splitlines()
     assert sum(f"**{verdict}**" in line for line in page.splitlines() for verdict in ("holds", "does not hold")) > 3
     assert all(line.count(" | ") - line.count("\\ | ") in (1, 2) for line in page.splitlines() if line.startswith("| "))
 

@@ -324,7 +324,7 @@ def test_the_report_says_what_was_compared_and_whether_signatures_were(facts: Fa
         walked = replace(facts.chain, checks=7, proofs=5, drills=3, **changed)
         return "\n".join(reported(replace(facts, chain=walked)).control("evidence").evidence)
 
-    assert "7 files of check results, 5 proofs, 3 drills' records" in told()
+    assert "7 files of check results, 5 proofs, 3 drills" in told()
     assert "no signature was verified: DESBUQUEI_PUBLIC_KEYS names no key" in told()
     assert "keys that may sign: 1; links with a good signature: 12" in told(keys=1, signed=12)
 

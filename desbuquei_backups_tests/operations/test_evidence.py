@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from desbuquei_backups.audit.from_bucket import store as store_facts
 from desbuquei_backups.core.errors import BackupError, StoreUnreachable
 from desbuquei_backups.core.evidence import FOLDER, NOTHING, Head, Kind, link_key, sequence_of, sha256_of
 from desbuquei_backups.operations import evidence, holds, said
@@ -55,6 +56,16 @@ def say(site: Site, *words: str) -> None:
 
 def heard(bucket: Bucket) -> list[object]:
     return [link.body["word"] for link in links(bucket)]
+
+
+def test_a_lock_whose_time_is_over_is_not_reported_as_one(make_site, vault_url, clock) -> None:
+    site = make_site(None, urls={S3_URL: vault_url})
+    say(site, "um")
+    send(site)
+    what = "link 1 of the chain of evidence"
+    assert store_facts(site, [], 1).locks == {what: "locked until 2033-02-02"}
+    clock.pass_by(days=8 * 365)
+    assert store_facts(site, [], 1).locks == {what: "no longer locked: it was until 2033-02-02"}
 
 
 def test_what_is_said_is_a_link_in_standard_that_nobody_deletes_for_seven_years(make_site, vault_url, clock) -> None:
