@@ -6,7 +6,7 @@ from desbuquei_backups.core.errors import BackupError, NotFound
 from desbuquei_backups.core.tiers import Policy
 from desbuquei_backups.defs.daily import daily
 from desbuquei_backups.defs.general_checks import remembered
-from desbuquei_backups.defs.rendering import evidence_metadata
+from desbuquei_backups.defs.rendering_proof import evidence_metadata
 from desbuquei_backups.defs.resources import Backups
 from desbuquei_backups.defs.steps import Steps, failure, untrue
 from desbuquei_backups.operations.anchoring import Anchored, anchor

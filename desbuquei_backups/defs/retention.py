@@ -9,7 +9,7 @@ from desbuquei_backups.core.errors import BackupError
 from desbuquei_backups.core.tiers import Policy
 from desbuquei_backups.defs.daily import daily
 from desbuquei_backups.defs.general_checks import general, general_untrue
-from desbuquei_backups.defs.rendering import retention_metadata
+from desbuquei_backups.defs.rendering_proof import retention_metadata
 from desbuquei_backups.defs.resources import Backups
 from desbuquei_backups.defs.steps import Steps, failure
 from desbuquei_backups.operations.disk_use import disk_use

@@ -11,18 +11,15 @@ from desbuquei_backups.core.manifest import Manifest, Role
 from desbuquei_backups.core.slots import Slot
 from desbuquei_backups.core.tiers import Takes
 from desbuquei_backups.defs.marks import mark_for_good, mark_if_cancelled
-from desbuquei_backups.defs.rendering import (
+from desbuquei_backups.defs.rendering import check_result, failed_check, not_applicable_check, skipped_check
+from desbuquei_backups.defs.rendering_backup import (
     archive_metadata,
     base_metadata,
-    check_result,
     dump_metadata,
-    failed_check,
     increment_metadata,
     manifest_metadata,
-    not_applicable_check,
-    proof_metadata,
-    skipped_check,
 )
+from desbuquei_backups.defs.rendering_proof import proof_metadata
 from desbuquei_backups.defs.resources import Backups
 from desbuquei_backups.defs.wal_judged import judged_wal
 from desbuquei_backups.operations import said, verify
