@@ -78,7 +78,7 @@ def test_where_both_clocks_have_moved_on_the_same_backup_goes(site, shop, store)
 
 
 def test_a_store_that_tells_no_time_is_not_believed(site, monkeypatch) -> None:
-    monkeypatch.setattr("desbuquei_backups.storage.s3.store_time", lambda _: None)
+    monkeypatch.setattr("desbuquei_backups.storage.s3_reading.store_time", lambda _: None)
     with pytest.raises(ClockWrong, match="tells no time"):
         prune(site)
 

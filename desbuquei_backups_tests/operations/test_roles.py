@@ -30,7 +30,7 @@ from desbuquei_backups.operations.seal import seal
 from desbuquei_backups.operations.settings import S3_URL, from_environment
 from desbuquei_backups.operations.site import Site
 from desbuquei_backups.operations.verification import verify_backup
-from desbuquei_backups.storage import permissions, s3
+from desbuquei_backups.storage import permissions, s3, s3_reading
 from desbuquei_backups_tests.conftest import Endpoints
 from desbuquei_backups_tests.faults import FaultyStore, parts
 from desbuquei_backups_tests.operations.losses import Losses
@@ -70,7 +70,7 @@ def owner(vault_url: str, endpoints: Endpoints) -> s3.Bucket:
 @pytest.fixture
 def calls(owner: s3.Bucket, monkeypatch: pytest.MonkeyPatch) -> Calls:
     """The calls of every client that is made from now on, which the owner's is not."""
-    found, original = Calls(), s3.make_client
+    found, original = Calls(), s3_reading.make_client
 
     def recording(*given: Any, **named: Any) -> Any:
         client = original(*given, **named)
@@ -79,7 +79,7 @@ def calls(owner: s3.Bucket, monkeypatch: pytest.MonkeyPatch) -> Calls:
         )
         return client
 
-    monkeypatch.setattr(s3, "make_client", recording)
+    monkeypatch.setattr(s3_reading, "make_client", recording)
     return found
 
 
