@@ -220,9 +220,10 @@ def test_a_verdict_of_no_backup_that_lasts_is_one_incident_and_over_when_it_turn
     assert "2026-02-06 00:00 UTC: WAL was not continuous: a gap" in report.control("recovery_point").exceptions
 
 
-def test_a_backup_that_a_check_found_unsound_is_no_recovery_point(facts: Facts) -> None:
+@pytest.mark.parametrize("check", ["checksums_match", "tables_match", "objects_match", "pages_are_sound"])
+def test_a_backup_that_a_check_found_unsound_is_no_recovery_point(facts: Facts, check: str) -> None:
     """Whoever lost the database then would have had the one before."""
-    without_it, unsound = without(facts, HOURLY), said(facts, "checksums_match", HOURLY.backup_id, Compared.DIFFERS)
+    without_it, unsound = without(facts, HOURLY), said(facts, check, HOURLY.backup_id, Compared.DIFFERS)
     ages = [reported(each).control("recovery_point").figures for each in (without_it, unsound)]
     assert ages[0] == ages[1]
 
