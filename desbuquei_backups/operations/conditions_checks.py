@@ -45,7 +45,11 @@ def _untrue(site: Site, name: str, said: Said) -> Condition:
     )
 
 
-_COMMANDS = {"retention": "desbuquei prune --dry-run", "evidence_anchor": "desbuquei audit verify"}
+_COMMANDS = {
+    "retention": "desbuquei prune --dry-run",
+    "evidence_anchor": "desbuquei audit verify",
+    "reproof": "desbuquei prove --due",
+}
 
 
 def _is_of_policy(site: Site, said: Said) -> bool:

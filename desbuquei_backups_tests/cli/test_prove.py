@@ -1,14 +1,18 @@
 """`desbuquei prove` as the shell of a host without Dagster sees it."""
 
 import json
+from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 import psycopg
 
+from desbuquei_backups.core.comparison import Verdict
+from desbuquei_backups.operations import proofs
 from desbuquei_backups_tests.cli.test_commands import Run, narrow, run
 from desbuquei_backups_tests.invariants import written
 from desbuquei_backups_tests.left_behind import clearing
-from desbuquei_backups_tests.operations.tiers import back_up
+from desbuquei_backups_tests.operations import vault
+from desbuquei_backups_tests.operations.tiers import WEEKLY, back_up
 
 __all__ = ["run"]  # a fixture
 
@@ -65,5 +69,11 @@ def test_a_restored_copy_that_is_kept_says_its_url_and_how_to_drop_it(
     assert (nothing.returncode, "Nothing is due" in nothing.stdout) == (0, True)
     nobody = {"proven": [], "thawing": {}, "failed": {}, "still_not_the_source": {}}
     assert json.loads(run("prove", "--due", "--json").stdout) == nobody
+    vault.stored(site.bucket, WEEKLY.backup_id)
+    lost, _ = vault.proven(site.bucket, WEEKLY.backup_id, verdict=Verdict.DIFFERS, restore=1.0)
+    proofs.keep(site.bucket, lost.model_copy(update={"proven_at": datetime.now(UTC)}), {})
+    still = run("prove", "--due")
+    assert still.returncode == 1
+    assert f"✗ {WEEKLY.backup_id}: when it was last restored" in still.stdout
     for wrong in ((), ("--due", slot.backup_id), ("--due", "--keep")):
         assert run("prove", *wrong).returncode == 2

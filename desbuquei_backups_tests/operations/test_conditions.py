@@ -265,3 +265,9 @@ def test_a_second_place_that_lacks_the_newest_backup_after_an_hour_is_told(make_
     (found,) = second_conditions(both)
     assert (found.name, found.severity) == ("second_place_behind", Severity.WARNING)
     assert list(second_conditions(make_site(source_url))) == []
+
+
+def test_a_kept_copy_that_is_wrong_is_told_with_the_command_that_restores_what_is_due(site) -> None:
+    judged(site, None, "does not match", "reproof", "kept_copies_match")
+    (found,) = check_conditions(site)
+    assert (found.name, found.command) == ("check_untrue/reproof/kept_copies_match", "desbuquei prove --due")
