@@ -7,7 +7,7 @@ from io import TextIOWrapper
 from logging.handlers import WatchedFileHandler
 from typing import cast
 
-from dagster import DagsterEventType
+from dagster import AssetCheckSeverity, DagsterEventType
 from dagster._core.log_manager import DagsterLogRecordMetadata
 
 from desbuquei_backups.core.errors import BackupError
@@ -95,7 +95,10 @@ def _said(record: logging.LogRecord) -> str | None:
         return reason(event)
     if kind is DagsterEventType.ASSET_CHECK_EVALUATION:
         judged = event.asset_check_evaluation_data
-        return None if judged.passed else f"{judged.check_name} is not true: {judged.description}"
+        if judged.passed:
+            return None
+        untrue = " is not true" if judged.severity is AssetCheckSeverity.ERROR else ""
+        return f"{judged.check_name}{untrue}: {judged.description}"
     return None
 
 

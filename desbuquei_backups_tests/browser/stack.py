@@ -1,6 +1,7 @@
 """What an operator's browser talks to: Dagster as `desbuquei up` starts it, on embedded servers, with a past.
 
-Two days ago a backup lost rows on its way back, yesterday none was taken, today's slot is open.
+Two days ago a backup lost rows on its way back, yesterday none was taken, today's slot is open. Nothing starts by
+itself.
 """
 
 import re
@@ -46,7 +47,7 @@ _LOSING_NO_MORE = "drop event trigger limpa; drop function public.limpa()"
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """Where Dagster is; the daily's slots by their fate, and all that starts by itself."""
+    """Where Dagster is; the daily's slots by their fate, and all that can start by itself."""
 
     url: str
     proven: Slot
@@ -61,15 +62,13 @@ def running(home: Path) -> Iterator[Stack]:
     """The stack, its state in `home`; nothing of it is alive afterwards. This process has its environment meanwhile."""
     hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
     proven, lossy, missed, open_slot = (Slot("daily", hour - timedelta(days=days)) for days in (3, 2, 1, 0))
-    # No backup falls due within hours.
+    # Once schedules are on, no backup falls due within hours.
     text = f"protected_since = {proven.due.isoformat()}\n{with_crons(due_together(hour))}"
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(samples.load_plain.__kwdefaults__, "rows", SAMPLE_ROWS)
         with trial(home, Shape.PLAIN, lambda _: None) as given:
             path = written(home, text)
-            # Schedules and sensors are on, which they are not in a trial.
-            here = {name: value for name, value in given.items() if name != "DESBUQUEI_SCHEDULES"}
-            with in_environment(here | {"DESBUQUEI_POLICY": str(path)}), embedded_platform(home), _up(home) as up:
+            with in_environment(given | {"DESBUQUEI_POLICY": str(path)}), embedded_platform(home), _up(home) as up:
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")  # Dagster's own, of what is deprecated or a preview
                     definitions = build(load_policy(path), proven.due, retry_delay=0)

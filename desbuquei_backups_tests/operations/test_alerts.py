@@ -181,6 +181,7 @@ def test_the_servers_are_asked_every_few_minutes_and_the_disk_every_time(told, c
     assert {name: asked.count(name) for name in set(asked)} == {
         "disk": 60,
         "checks": 60,
+        "slots": 60,
         "reach": 30,
         "recovery": 12,
         "drill": 1,
