@@ -14,6 +14,7 @@ from desbuquei_backups.core.slots import Slot
 from desbuquei_backups.core.tiers import load_policy
 from desbuquei_backups.definitions import build
 from desbuquei_backups.defs import resources
+from desbuquei_backups.defs.marks import ATTEMPT, FAILED_FOR_GOOD, STOPPED, mark
 from desbuquei_backups.defs.run_process import TAG, this_process
 from desbuquei_backups.operations import records
 from desbuquei_backups.operations.settings import DATABASE_URL
@@ -224,6 +225,29 @@ def test_what_only_a_person_mends_calls_one_at_once_and_is_not_tried_again(
     assert told() == {}
 
 
+@pytest.mark.parametrize("of_another_run", [FAILED_FOR_GOOD, STOPPED])
+def test_a_run_that_repeats_one_of_before_is_judged_by_what_it_did_itself(daemon: Daemon, of_another_run: str) -> None:
+    """Dagster's pages give it the tags of the one that a person executes again."""
+    first = ended(daemon, _DAILY, dg.DagsterRunStatus.FAILURE)
+    daemon.instance.add_run_tags(first.run_id, {of_another_run: mark("SourceRefused", first.run_id)})
+    assert daemon.asked() == []
+    with freeze_time(daemon.clock()):
+        tags = dict(daemon.instance.get_runs()[0].tags)
+        create_run_for_test(daemon.instance, "desbuquei_daily", status=dg.DagsterRunStatus.FAILURE, tags=tags)
+    daemon.clock.pass_by(minutes=6)
+    assert ids(daemon.tick()) == [_DAILY.backup_id]
+
+
+def test_what_dagster_tries_again_by_itself_is_one_attempt(daemon: Daemon) -> None:
+    retried = {"dagster__auto_retry_run_id": "of the next one", "dagster__will_retry": "true"}
+    ended(daemon, _DAILY, dg.DagsterRunStatus.FAILURE)
+    for tags in (retried, retried, {}):
+        ended(daemon, _DAILY, dg.DagsterRunStatus.FAILURE, **{ATTEMPT: "2"}, **tags)
+    daemon.clock.pass_by(minutes=11)
+    (again,) = daemon.tick()
+    assert again.tags[ATTEMPT] == "3"
+
+
 def test_a_run_that_a_person_stopped_is_not_begun_again(daemon: Daemon, told: Callable[[], dict[str, str]]) -> None:
     ended(daemon, _DAILY, dg.DagsterRunStatus.CANCELED)
     assert daemon.asked() == []
@@ -274,8 +298,8 @@ def test_while_a_command_holds_the_databases_lock_nothing_is_begun(daemon: Daemo
 
 
 def test_a_slots_run_that_goes_on_when_the_next_falls_due_holds_up_no_other(daemon: Daemon, folder: Path) -> None:
-    ended(daemon, _DAILY, dg.DagsterRunStatus.STARTED)
-    daemon.instance.add_run_tags(daemon.instance.get_runs()[0].run_id, {TAG: this_process()})
+    run_id = ended(daemon, _DAILY, dg.DagsterRunStatus.STARTED).run_id
+    daemon.instance.add_run_tags(run_id, {TAG: mark(this_process(), run_id)})
     daemon.clock.now = datetime(2026, 2, 4, 2, 1, tzinfo=UTC)
     assert ids(daemon.asked()) == ["daily-2026-02-04-020000"]
     assert lines(folder) == {}  # it may still be filled
