@@ -7,10 +7,11 @@ from dataclasses import replace
 
 import pytest
 
+from desbuquei_backups.core.alerting import Look
 from desbuquei_backups.core.conditions import Condition, Severity
-from desbuquei_backups.core.errors import ConfigurationError, SourceUnreachable
+from desbuquei_backups.core.errors import ConfigurationError, SourceRefused, SourceUnreachable
 from desbuquei_backups.operations import alert_ledger, disk_use
-from desbuquei_backups.operations.alerts import alert, alert_now, wrong_now
+from desbuquei_backups.operations.alerts import alert, alert_now, alert_of, wrong_now
 from desbuquei_backups.operations.conditions import SOURCES, Source
 from desbuquei_backups.operations.notifying import Mood, NotifyError, send, sinks
 from desbuquei_backups.operations.pinging import ping
@@ -106,6 +107,23 @@ def test_an_outage_of_database_and_store_is_told_with_what_to_do_and_no_password
     assert "S3 cannot be used" in message["message"]
     assert "t0ps3cret" not in message["message"] + caplog.text
     assert endpoints.aws["AWS_SECRET_ACCESS_KEY"] not in message["message"] + caplog.text
+
+
+def test_what_is_to_be_done_for_a_further_database_is_not_done_to_the_first(told, sink) -> None:
+    variables = {DATABASE_URL: "DESBUQUEI_SHOP_DATABASE_URL"}
+    further = replace(told, settings=replace(told.settings, below="shop", variables=variables))
+    further.settings.folder.mkdir()
+    refused = SourceRefused("cannot connect", remedy=f"correct {DATABASE_URL}")
+    command = f"desbuquei backup daily --slot 2026-02-02-020000  # first: {refused.remedy}"
+    lacks = Condition("slot", "shop", Severity.CRITICAL, "it lacks a dump", "daily", told.now(), "", command)
+    shown = (
+        "desbuquei --database shop backup daily --slot 2026-02-02-020000  # first: correct DESBUQUEI_SHOP_DATABASE_URL"
+    )
+    (known,) = wrong_now(further, sources=[Source("slots", lambda _: [lacks])])
+    assert known.command == shown
+    alert_of(further, Look("slots", [lacks]))
+    (message,) = sink.take()
+    assert f"to do: {shown}\n" in f"{message['message']}\n"
 
 
 def test_a_restart_of_the_database_wakes_nobody(make_site, source_url, sink, clock) -> None:
