@@ -23,6 +23,7 @@ from desbuquei_backups.operations.status import status
 from desbuquei_backups.operations.unfinished_told import conditions
 from desbuquei_backups_tests.conftest import Clock, Endpoints
 from desbuquei_backups_tests.defs.daemon import Daemon
+from desbuquei_backups_tests.faults import FaultyStore
 from desbuquei_backups_tests.policies import written
 
 _SINCE = datetime(2026, 2, 3, 15, 20, tzinfo=UTC)
@@ -351,9 +352,12 @@ def test_what_s3_holds_was_not_missed_though_the_records_are_lost(daemon: Daemon
 def test_while_s3_cannot_tell_nothing_is_called_missed_and_it_is_asked_rarely(
     daemon: Daemon, environment: pytest.MonkeyPatch, endpoints: Endpoints, folder: Path
 ) -> None:
-    environment.setenv("AWS_ENDPOINT_URL_S3", _NOBODY_LISTENS)
     daemon.clock.pass_by(days=1)
-    daemon.tick()
+    environment.setenv("AWS_MAX_ATTEMPTS", "6")
+    with FaultyStore(endpoints.aws["AWS_ENDPOINT_URL_S3"]) as store:
+        environment.setenv("AWS_ENDPOINT_URL_S3", store.url)
+        store.fail(times=1)  # who asked six times would hold up the tick, and what it asks for would be lost with it
+        daemon.tick()
     assert "cannot be told" in daemon.said[-1]
     environment.setenv("AWS_ENDPOINT_URL_S3", endpoints.aws["AWS_ENDPOINT_URL_S3"])
     daemon.tick()
@@ -371,6 +375,17 @@ def test_a_clock_that_went_back_opens_no_slot_again_and_loses_none(daemon: Daemo
     daemon.clock.pass_by(hours=-1)
     assert daemon.asked() == []
     assert set(lines(folder)) == before == {_DAILY.backup_id, "daily-2026-02-04-020000"}
+
+
+def test_where_nothing_can_be_written_down_what_makes_room_is_asked_for_all_the_same(
+    daemon: Daemon, folder: Path
+) -> None:
+    (folder / ".unfinished.json").mkdir()  # no file can take its place
+    ended(daemon, _DAILY, dg.DagsterRunStatus.CANCELED)
+    daemon.clock.now = datetime(2026, 2, 3, 15, 21, tzinfo=UTC)
+    daemon.tick()
+    daemon.clock.now = datetime(2026, 2, 4, 5, 1, tzinfo=UTC)
+    assert "desbuquei_retention" in [each.job_name for each in daemon.asked()]
 
 
 def test_a_tick_that_raises_loses_nothing(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
