@@ -2,6 +2,7 @@
 
 import logging
 import shutil
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -10,7 +11,7 @@ import pytest
 from desbuquei_backups.core.alerting import Look
 from desbuquei_backups.core.conditions import Condition, Severity
 from desbuquei_backups.core.errors import ConfigurationError, SourceRefused, SourceUnreachable
-from desbuquei_backups.operations import alert_ledger, disk_use
+from desbuquei_backups.operations import alert_ledger, conditions, disk_use, in_time
 from desbuquei_backups.operations.alerts import alert, alert_now, alert_of, wrong_now
 from desbuquei_backups.operations.conditions import SOURCES, Source
 from desbuquei_backups.operations.notifying import Mood, NotifyError, send, sinks
@@ -185,6 +186,30 @@ def test_a_source_that_fails_keeps_no_other_from_looking_and_ends_nothing(told, 
     assert alert(told, sources=sources).lasting == []
 
 
+def test_a_look_that_never_ends_silences_no_other_and_is_not_begun_again(told, sink, clock, monkeypatch) -> None:
+    """A server whose disk hangs takes the question, and never answers."""
+    monkeypatch.setattr(conditions, "_SECONDS", 0.1)
+    begun, answers = [], threading.Event()
+
+    def look(site: Site) -> Iterator[Condition]:
+        begun.append(site)
+        answers.wait()
+        yield from ()
+
+    sources = [Source("recovery", look), *of_disk()]
+    full(monkeypatch, 83)
+    for _ in range(16):
+        clock.pass_by(minutes=1)
+        lasting = {each.name for each in alert(told, sources=sources).lasting}
+    assert lasting == {"not_looked_at/recovery", "disk_filling"}
+    assert len(begun) == 1
+    assert [each["title"].partition("WARNING: ")[2][:13] for each in sink.take()] == ["the disk of /", "recovery cann"]
+    answers.set()
+    for hanging in list(in_time._UNDER_WAY.values()):
+        hanging.join()
+    assert {each.name for each in alert(told, sources=sources).lasting} == {"disk_filling"}
+
+
 def test_the_servers_are_asked_every_few_minutes_and_the_disk_every_time(told, clock, monkeypatch) -> None:
     asked: list[str] = []
 
@@ -199,6 +224,7 @@ def test_the_servers_are_asked_every_few_minutes_and_the_disk_every_time(told, c
     assert {name: asked.count(name) for name in set(asked)} == {
         "disk": 60,
         "checks": 60,
+        "slots": 60,
         "reach": 30,
         "recovery": 12,
         "drill": 1,
