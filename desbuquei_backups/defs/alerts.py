@@ -19,7 +19,7 @@ from desbuquei_backups.defs.resources import Backups
 from desbuquei_backups.defs.steps import PASSES, STOPPED
 
 _SECONDS = 60
-_RUNS, _FAILED = "runs", "run_failed/"
+_FAILED = "run_failed/"
 _GOES_ON = "Dagster began it again at once; the sensor unfinished_slots goes on, after pauses that grow"
 _NOT_AGAIN = "it is not tried again by itself: a person, or a changed setting, must come first"
 _TIER_ASSET = 3  # database, tier, asset
@@ -48,9 +48,8 @@ def alert_sensors(policy: Policy, jobs: Collection[str], *, running: bool) -> li
         try:
             with backups.site(context.log, database) as site:
                 done = alert(site)
-                failing = [each for each in done.lasting if each.name.startswith(_FAILED)]
-                if failing and (lasting := _still(context.instance, failing, jobs)) != failing:
-                    done = alert_of(site, Look(_RUNS, lasting))
+                if over := [job for job in _failing(done.lasting) if _is_over(context.instance, job, jobs)]:
+                    done = alert_of(site, *(_look(job) for job in over))
         except Busy as error:
             return dg.SkipReason(error.what)
         said = "; ".join(each.name for each in done.lasting) or "nothing"
@@ -74,8 +73,7 @@ def alert_sensors(policy: Policy, jobs: Collection[str], *, running: bool) -> li
         if failed is None:
             return dg.SkipReason("it is tried again")
         with backups.site(context.log, database) as site:
-            # Not the whole: of the runs that failed before nothing is known here, and they may be wrong still.
-            alert_of(site, Look(_RUNS, [_condition(run, database, job, failed, site.now())], whole=False))
+            alert_of(site, _look(job, _condition(run, database, job, failed, site.now())))
         return dg.SkipReason(f"told: {failed.what}")
 
     return [alerts, failed_runs]
@@ -148,13 +146,18 @@ def _condition(run: dg.DagsterRun, database: str, job: str, failed: _Failed, now
     )
 
 
-def _still(instance: dg.DagsterInstance, failing: Sequence[Condition], jobs: Collection[str]) -> list[Condition]:
-    """Those whose job is still there, and has not succeeded since."""
+def _look(job: str, *found: Condition) -> Look:
+    """A source for each job: the end of one's failure says nothing of another's, which may have failed meanwhile."""
+    return Look(f"runs of {job}", found)
 
-    def is_over(job: str) -> bool:
-        if job not in jobs:
-            return True
-        runs = instance.get_runs(dg.RunsFilter(job_name=job, statuses=list(_FINISHED)), limit=1)
-        return bool(runs) and runs[0].status is dg.DagsterRunStatus.SUCCESS
 
-    return [each for each in failing if not is_over(each.name.removeprefix(_FAILED))]
+def _failing(lasting: Sequence[Condition]) -> list[str]:
+    return [each.name.removeprefix(_FAILED) for each in lasting if each.name.startswith(_FAILED)]
+
+
+def _is_over(instance: dg.DagsterInstance, job: str, jobs: Collection[str]) -> bool:
+    """Whether it has succeeded since, or is not there any more."""
+    if job not in jobs:
+        return True
+    runs = instance.get_runs(dg.RunsFilter(job_name=job, statuses=list(_FINISHED)), limit=1)
+    return bool(runs) and runs[0].status is dg.DagsterRunStatus.SUCCESS

@@ -42,9 +42,9 @@ def alert_now(site: Site, *, sources: Sequence[Source] = SOURCES) -> Alerted:
     return _tell(site, looks(site, alert_ledger.read(site.settings.folder), sources), patient=False)
 
 
-def alert_of(site: Site, look: Look) -> Alerted:
+def alert_of(site: Site, *found: Look) -> Alerted:
     """The same of what somebody else found."""
-    return _tell(site, [look], patient=True)
+    return _tell(site, found, patient=True)
 
 
 def wrong_now(site: Site, *, sources: Sequence[Source] = SOURCES) -> list[Condition]:

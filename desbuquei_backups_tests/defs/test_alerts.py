@@ -161,6 +161,10 @@ def test_runs_that_are_killed_again_and_again_are_told_and_one_ends_no_other(hea
         (message,) = sink.take()
         assert "unfinished_slots goes on" in message["message"]
     assert all(f"run_failed/{job}" in tick() for job in _JOBS)
+    create_run_for_test(instance, _JOBS[0], status=dg.DagsterRunStatus.SUCCESS)
+    said = tick()
+    assert f"run_failed/{_JOBS[0]}" not in said
+    assert f"run_failed/{_JOBS[1]}" in said
 
 
 @pytest.mark.usefixtures("environment")
