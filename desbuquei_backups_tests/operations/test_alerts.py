@@ -1,5 +1,6 @@
 """Alerts end to end: real sinks, real servers that are down, and a ledger that outlives everything."""
 
+import contextlib
 import logging
 import shutil
 import threading
@@ -11,7 +12,7 @@ import pytest
 from desbuquei_backups.core.alerting import Look
 from desbuquei_backups.core.conditions import Condition, Severity
 from desbuquei_backups.core.errors import ConfigurationError, SourceRefused, SourceUnreachable
-from desbuquei_backups.operations import alert_ledger, conditions, disk_use, in_time
+from desbuquei_backups.operations import alert_ledger, conditions, disk_use, in_time, notifying
 from desbuquei_backups.operations.alerts import alert, alert_now, alert_of, wrong_now
 from desbuquei_backups.operations.conditions import SOURCES, Source
 from desbuquei_backups.operations.notifying import Mood, NotifyError, send, sinks
@@ -270,6 +271,19 @@ def test_a_sink_that_takes_a_message_says_nothing_of_its_url_either(told, sink, 
     send(there, "title", "açúcar & <b>", Mood.INFO)
     assert sink.take()[0]["message"] == "açúcar & <b>"
     assert "s3cret" not in caplog.text
+
+
+def test_a_message_that_ends_uncovers_no_other_that_is_on_its_way(caplog) -> None:
+    with contextlib.ExitStack() as another:
+        another.enter_context(notifying._silent())
+        with notifying._silent():
+            going_through = iter(caplog.handler.filters)
+            first = next(going_through)
+            another.close()
+            left = list(going_through)
+    assert first not in left
+    assert len(left) == 1
+    assert caplog.handler.filters == []
 
 
 def test_a_good_backup_is_pinged_and_one_that_could_not_be_archived_is_not(
