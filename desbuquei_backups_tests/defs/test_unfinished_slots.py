@@ -13,7 +13,7 @@ from desbuquei_backups.core.conditions import Severity
 from desbuquei_backups.core.slots import Slot
 from desbuquei_backups.core.tiers import load_policy
 from desbuquei_backups.definitions import build
-from desbuquei_backups.defs import resources
+from desbuquei_backups.defs import rerun_slots, resources
 from desbuquei_backups.defs.marks import ATTEMPT, FAILED_FOR_GOOD, STOPPED, mark
 from desbuquei_backups.defs.run_process import TAG, this_process
 from desbuquei_backups.operations import records
@@ -416,13 +416,19 @@ def test_with_dagsters_storage_lost_what_is_done_is_known_by_what_is_there(
 
 
 def test_a_slot_that_a_changed_policy_knows_no_more_is_not_asked_for(
-    daemon: Daemon, environment: pytest.MonkeyPatch, start: Started
+    daemon: Daemon, environment: pytest.MonkeyPatch, start: Started, folder: Path
 ) -> None:
     environment.setenv("AWS_ENDPOINT_URL_S3", _NOBODY_LISTENS)
     assert not daemon.scheduled(_DAILY)
     changed = _SMALL.replace('"0 2 * * *"', '"0 3 * * *"')
     after = start(changed)
     assert ids(after.asked()) == ["daily-2026-02-03-030000"]
+    # However many there are, they keep none that can be finished from being looked at.
+    environment.setattr(rerun_slots, "_MOST_LOOKED_AT", 1)
+    (folder / ".daily-2026-02-03-030000.draft.json").touch()
+    (request,) = after.tick()
+    assert steps(request) == _AFTER_DUMP
+    (folder / ".daily-2026-02-03-030000.draft.json").unlink()
     (orphan,) = conditions(resources.Backups().at_rest("desbuquei"))
     assert orphan.name == f"slot_unfinished/{_DAILY.backup_id}"
     # What Dagster has not loaded yet it could not run.
