@@ -12,6 +12,7 @@ import click
 from desbuquei_backups.cli.database import all_databases_option, each_database
 from desbuquei_backups.cli.output import json_option, messages, print_json
 from desbuquei_backups.cli.site import open_site
+from desbuquei_backups.core.errors import BackupError
 from desbuquei_backups.core.metric_names import Sample
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def command(*, textfile: Path | None, serve: tuple[str, int] | None, as_json: bo
     from desbuquei_backups.operations.exposition import text, write_textfile
 
     with ExitStack() as stack:
-        collect = _collecting([stack.enter_context(open_site(bars=False)) for _ in each_database()])
+        collect = _collecting(_opened(stack))
         if as_json:
             print_json({"samples": [_document(name, each) for name, found in collect() for each in found]})
         elif textfile is not None:
@@ -64,6 +65,22 @@ def command(*, textfile: Path | None, serve: tuple[str, int] | None, as_json: bo
         else:
             click.echo(text(collect), nl=False)
     return 0
+
+
+def _opened(stack: ExitStack) -> "list[Site]":
+    """One database whose settings are wrong keeps the others from nothing: that is said, and it has no metrics."""
+    sites: list[Site] = []
+    wrong: BackupError | None = None
+    for name in each_database():
+        try:
+            sites.append(stack.enter_context(open_site(bars=False)))
+        except BackupError as error:
+            wrong = error
+            if name is not None:
+                messages().print(f"{name} has no metrics: {error.what}", markup=False, soft_wrap=True)
+    if not sites and wrong is not None:
+        raise wrong
+    return sites
 
 
 def _collecting(sites: "Sequence[Site]") -> Callable[[], Sequence[tuple[str, Sequence[Sample]]]]:

@@ -6,13 +6,14 @@ not is not, until something was changed or a person has run it again. Step retri
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from itertools import takewhile
 
 from desbuquei_backups.core.periods import in_words
 
 MOST_ATTEMPTS = 24
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 _FIRST_PAUSE = timedelta(minutes=5)
 _LONGEST_PAUSE = timedelta(hours=6)
 # Of the time that a slot is open, how much is waited at the most: an hour that begins with an outage is not lost to it.
@@ -87,6 +88,8 @@ def decide(
     `changed`: when policy, settings or program were last changed. `open_for`: how long the slot is open in all, where
     it is the dump that is missing.
     """
+    if changed > now:  # by a clock that went back: whatever failed would have failed before it, without end
+        changed = _LONG_AGO
     for run in runs:
         if run.ended is Ended.UNDER_WAY:
             return Decision(Action.WAIT, f"run {_short(run)} is under way")

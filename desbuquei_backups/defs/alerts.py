@@ -14,11 +14,14 @@ from desbuquei_backups.core.alerting import Look
 from desbuquei_backups.core.conditions import Condition, Severity
 from desbuquei_backups.core.errors import Busy
 from desbuquei_backups.core.tiers import Policy
+from desbuquei_backups.defs.jobs import job_name
 from desbuquei_backups.defs.resources import Backups
 from desbuquei_backups.defs.steps import PASSES, STOPPED
 
 _SECONDS = 60
-_RUNS, _FAILED = "runs", "run_failed/"
+_FAILED = "run_failed/"
+_GOES_ON = "Dagster began it again at once; the sensor unfinished_slots goes on, after pauses that grow"
+_NOT_AGAIN = "it is not tried again by itself: a person, or a changed setting, must come first"
 _TIER_ASSET = 3  # database, tier, asset
 _FINISHED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE)
 # The operations' modules are imported where they are used: the code location loads without them.
@@ -27,6 +30,7 @@ _FINISHED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE)
 def alert_sensors(policy: Policy, jobs: Collection[str], *, running: bool) -> list[dg.SensorDefinition]:
     """The sensors of one database, whose jobs are of those names; `running`: from the start."""
     database = policy.database
+    on_demand = {job_name(database, name) for name, tier in policy.tiers.items() if tier.on_demand}
     status = dg.DefaultSensorStatus.RUNNING if running else dg.DefaultSensorStatus.STOPPED
 
     @dg.sensor(
@@ -44,9 +48,8 @@ def alert_sensors(policy: Policy, jobs: Collection[str], *, running: bool) -> li
         try:
             with backups.site(context.log, database) as site:
                 done = alert(site)
-                failing = [each for each in done.lasting if each.name.startswith(_FAILED)]
-                if failing and (lasting := _still(context.instance, failing, jobs)) != failing:
-                    done = alert_of(site, Look(_RUNS, lasting))
+                if over := [job for job in _failing(done.lasting) if _is_over(context.instance, job, jobs)]:
+                    done = alert_of(site, *(_look(job) for job in over))
         except Busy as error:
             return dg.SkipReason(error.what)
         said = "; ".join(each.name for each in done.lasting) or "nothing"
@@ -60,21 +63,17 @@ def alert_sensors(policy: Policy, jobs: Collection[str], *, running: bool) -> li
         description="A run that failed for good calls a person at once; what may pass by itself is tried again.",
     )
     def failed_runs(context: dg.RunFailureSensorContext, backups: Backups) -> dg.SkipReason:
-        from desbuquei_backups.operations.alert_ledger import read
         from desbuquei_backups.operations.alerts import alert_of
 
         run = context.dagster_run
         job = _job(run, database)
         if job not in jobs:
             return dg.SkipReason("of another database")
-        failed = _for_good(context, comes_again=job == f"{database}_watch" or "dagster/partition" in run.tags)
+        failed = _to_be_told(context, on_demand=job in on_demand)
         if failed is None:
             return dg.SkipReason("it is tried again")
         with backups.site(context.log, database) as site:
-            found = _condition(run, database, job, failed, site.now())
-            known = read(site.settings.folder).lasting
-            others = [each for each in known if each.name.startswith(_FAILED) and each.name != found.name]
-            alert_of(site, Look(_RUNS, [*others, found]))
+            alert_of(site, _look(job, _condition(run, database, job, failed, site.now())))
         return dg.SkipReason(f"told: {failed.what}")
 
     return [alerts, failed_runs]
@@ -90,37 +89,43 @@ def _job(run: dg.DagsterRun, database: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Failed:
-    """What happened in a step, what a person is to do, and whether it may pass by itself."""
+    """What happened in a step, what a person is to do, and whether it may pass by itself.
+
+    `comes_again`: a sensor asks for the run again, if it may.
+    """
 
     what: str
     remedy: str
     passes: bool
+    comes_again: bool = True
 
 
-def _for_good(context: dg.RunFailureSensorContext, *, comes_again: bool) -> _Failed | None:
+def _to_be_told(context: dg.RunFailureSensorContext, *, on_demand: bool) -> _Failed | None:
     """What happened, if nothing tries it again by itself; None if something does, or a person stopped it.
 
-    `comes_again`: what may pass by itself need not be told, an unfinished slot is filled by a sensor of its own.
+    The sensor `unfinished_slots` goes on with what may pass by itself, but for a dump of a tier that is `on_demand`. A
+    run that ended without a word, three times by then, is told: what killed it may do so again.
     """
     if context.dagster_run.tags.get("dagster/will_retry") == "true":
         return None
-    failures = [_failed(event) for event in context.get_step_failure_events()]
+    failures = [_failed(event, on_demand=on_demand) for event in context.get_step_failure_events()]
     if any(each.what == STOPPED for each in failures):
         return None
     if permanent := [each for each in failures if not each.passes]:
         return permanent[0]
     if failures:
-        return None if comes_again else failures[0]
-    return _Failed(context.failure_event.message or "the run ended without a word", "", passes=False)
+        return next((each for each in failures if not each.comes_again), None)
+    return _Failed(context.failure_event.message or "the run ended without a word", "", passes=True)
 
 
-def _failed(event: dg.DagsterEvent) -> _Failed:
+def _failed(event: dg.DagsterEvent, *, on_demand: bool) -> _Failed:
     """By the failure's own metadata; of an error that is none of ours, by its first line."""
     data: Any = event.event_specific_data
     user = data.user_failure_data
     known = {name: value.value for name, value in user.metadata.items()} if user is not None else {}
     if PASSES in known:
-        return _Failed(str(known["what happened"]), str(known["what to do"]), passes=bool(known[PASSES]))
+        again = not (on_demand and str(event.step_key).endswith("__dump"))
+        return _Failed(str(known["what happened"]), str(known["what to do"]), bool(known[PASSES]), again)
     said = user.description if user is not None else data.error.message if data.error else event.message
     return _Failed((said or "an error without a word").strip().splitlines()[0], "", passes=False)
 
@@ -136,18 +141,23 @@ def _condition(run: dg.DagsterRun, database: str, job: str, failed: _Failed, now
         what=f"the run of {job} failed: {failed.what}",
         subject=f"{slot or job}, run {run.run_id}",
         since=now,
-        tried="it is not tried again by itself: a person, or a changed setting, must come first",
+        tried=_GOES_ON if failed.passes and failed.comes_again else _NOT_AGAIN,
         command=f"{again}  # first: {failed.remedy or 'see the log of the run'}",
     )
 
 
-def _still(instance: dg.DagsterInstance, failing: Sequence[Condition], jobs: Collection[str]) -> list[Condition]:
-    """Those whose job is still there, and has not succeeded since."""
+def _look(job: str, *found: Condition) -> Look:
+    """A source for each job: the end of one's failure says nothing of another's, which may have failed meanwhile."""
+    return Look(f"runs of {job}", found)
 
-    def is_over(job: str) -> bool:
-        if job not in jobs:
-            return True
-        runs = instance.get_runs(dg.RunsFilter(job_name=job, statuses=list(_FINISHED)), limit=1)
-        return bool(runs) and runs[0].status is dg.DagsterRunStatus.SUCCESS
 
-    return [each for each in failing if not is_over(each.name.removeprefix(_FAILED))]
+def _failing(lasting: Sequence[Condition]) -> list[str]:
+    return [each.name.removeprefix(_FAILED) for each in lasting if each.name.startswith(_FAILED)]
+
+
+def _is_over(instance: dg.DagsterInstance, job: str, jobs: Collection[str]) -> bool:
+    """Whether it has succeeded since, or is not there any more."""
+    if job not in jobs:
+        return True
+    runs = instance.get_runs(dg.RunsFilter(job_name=job, statuses=list(_FINISHED)), limit=1)
+    return bool(runs) and runs[0].status is dg.DagsterRunStatus.SUCCESS

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+from dagster._core.storage.tags import MAX_RUNTIME_SECONDS_TAG
 
 from desbuquei_backups.core.tiers import Policy
 from desbuquei_backups.operations.conditions_drill import DRILL_DUE
@@ -15,6 +16,7 @@ WATCH_DUE = "*/15 * * * *"
 DATABASE_TAG = "desbuquei/database"
 # On those that only look, and must go on when the others hang.
 WATCHED_TAG = "desbuquei/watches"
+_WATCH_SECONDS = 900  # until the next one is due: a server that hangs must not fill the queue with looks at it
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,5 +117,5 @@ def watch_job(policy: Policy, looks: Sequence[dg.AssetChecksDefinition]) -> Unre
         job_name(policy.database, "watch"),
         selection=dg.AssetSelection.checks(*looks),
         description="Whether backups run or not: no gap in the WAL, the recovery point not late, room on the disk.",
-        tags={WATCHED_TAG: policy.database},
+        tags={WATCHED_TAG: policy.database, MAX_RUNTIME_SECONDS_TAG: str(_WATCH_SECONDS)},
     )

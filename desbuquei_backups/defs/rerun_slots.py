@@ -52,7 +52,14 @@ class SlotReruns:
         """Find out, and record what was missed. DiskError, ConfigurationError."""
         found = look(site, self.since)
         priority = Counter(self.promoted_from.values())
-        unfinished = sorted(found.unfinished, key=lambda each: _order(each, priority))[:_MOST_LOOKED_AT]
+        # Those of another schedule would keep all that can be finished from being looked at, as long as they are kept.
+        known = []
+        for each in found.unfinished:
+            if self._is_partition(each.slot):
+                known.append(each)
+            else:
+                self._orphan(each)
+        unfinished = sorted(known, key=lambda each: _order(each, priority))[:_MOST_LOOKED_AT]
         runs = runs_at(
             context.instance, self.policy.database, [each.slot for each in unfinished] + found.empty, site.now()
         )
@@ -68,9 +75,6 @@ class SlotReruns:
         dumping: set[str] = set()  # tiers; those that are promoted from them come after them
         for each in unfinished:
             backup_id = each.slot.backup_id
-            if not self._is_partition(each.slot):
-                self._orphan(each)
-                continue
             decision = decide(each.missing, runs[each.slot], now=now, changed=self.changed, open_for=each.open_for)
             if Step.DUMP in each.missing and (decision.action is Action.ASK or _is_under_way(runs[each.slot])):
                 dumping.add(each.slot.tier)

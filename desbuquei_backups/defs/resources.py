@@ -10,6 +10,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from desbuquei_backups.defs.marks import mark
 from desbuquei_backups.defs.run_process import TAG, this_process
 from desbuquei_backups.embedded.settings import with_embedded_servers
 from desbuquei_backups.operations.progress import Progress
@@ -57,7 +58,7 @@ class Backups(dg.ConfigurableResource):
     def setup_for_execution(self, context: dg.InitResourceContext) -> None:
         """Say in the run which process works on it."""
         if context.instance is not None and context.run_id is not None:
-            context.instance.add_run_tags(context.run_id, {TAG: this_process()})
+            context.instance.add_run_tags(context.run_id, {TAG: mark(this_process(), context.run_id)})
 
     @contextmanager
     def site(self, log: logging.Logger, database: str) -> Iterator[Site]:

@@ -6,16 +6,17 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 from dagster._core.definitions.assets.job.asset_job import IMPLICIT_ASSET_JOB_NAME
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES, DagsterRun, RunRecord
+from dagster._core.storage.tags import AUTO_RETRY_RUN_ID_TAG
 
 from desbuquei_backups.core.reruns import Ended, Run
 from desbuquei_backups.core.slots import Slot
-from desbuquei_backups.defs.marks import ATTEMPT, FAILED_FOR_GOOD, STOPPED
+from desbuquei_backups.defs.marks import ATTEMPT, FAILED_FOR_GOOD, STOPPED, own_mark
 
 _PARTITION = "dagster/partition"
 _MOST_RUNS = 2_000
 _UNTIL_STARTED = timedelta(minutes=15)
 # So long a run that Dagster is to retry itself is waited for.
-_UNTIL_RETRIED = timedelta(hours=1)
+_UNTIL_RETRIED = timedelta(minutes=15)
 
 
 def runs_at(
@@ -31,7 +32,7 @@ def runs_at(
     for job in [*sorted({f"{database}_{slot.tier}" for slot in slots}), *([IMPLICIT_ASSET_JOB_NAME] if slots else [])]:
         keys = sorted({slot.key for slot in slots if job in (f"{database}_{slot.tier}", IMPLICIT_ASSET_JOB_NAME)})
         asked = dg.RunsFilter(job_name=job, tags={_PARTITION: keys})
-        records += instance.get_run_records(asked, limit=_MOST_RUNS)
+        records += _attempts(instance, asked)
     for record in sorted(records, key=lambda record: record.storage_id, reverse=True):
         run = record.dagster_run
         for tier, steps in _worked_at(run, database).items():
@@ -44,7 +45,13 @@ def runs_at(
 def runs_of(instance: dg.DagsterInstance, job: str, since: datetime, now: datetime) -> list[Run]:
     """The runs of a job that has no partitions, created since then (aware UTC), newest first."""
     asked = dg.RunsFilter(job_name=job, created_after=since)
-    return [_run(record, None, now) for record in instance.get_run_records(asked, limit=_MOST_RUNS)]
+    return [_run(record, None, now) for record in _attempts(instance, asked)]
+
+
+def _attempts(instance: dg.DagsterInstance, asked: dg.RunsFilter) -> list[RunRecord]:
+    """The newest of those runs: what Dagster tried again by itself is one attempt, of which the last run tells."""
+    found = instance.get_run_records(asked, limit=_MOST_RUNS)
+    return [record for record in found if AUTO_RETRY_RUN_ID_TAG not in record.dagster_run.tags]
 
 
 def _worked_at(run: DagsterRun, database: str) -> Mapping[str, frozenset[str] | None]:
@@ -79,9 +86,9 @@ def _ended(run: DagsterRun, at: datetime, now: datetime) -> Ended:
         return Ended.UNDER_WAY
     if run.status is dg.DagsterRunStatus.SUCCESS:
         return Ended.SUCCEEDED
-    if run.status is dg.DagsterRunStatus.CANCELED or STOPPED in run.tags:
+    if run.status is dg.DagsterRunStatus.CANCELED or own_mark(run, STOPPED) is not None:
         return Ended.STOPPED
-    if FAILED_FOR_GOOD in run.tags:
+    if own_mark(run, FAILED_FOR_GOOD) is not None:
         return Ended.FOR_GOOD
     waits = run.is_complete_and_waiting_to_retry and run.remote_job_origin is not None and now - at < _UNTIL_RETRIED
     return Ended.UNDER_WAY if waits else Ended.FAILED

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import dagster as dg
 
+from desbuquei_backups.defs.marks import own_mark
+
 TAG = "desbuquei/process"
 _LOOKED_EVERY = 60  # seconds
 _UNDER_WAY = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
@@ -21,17 +23,22 @@ def this_process() -> str:
 
 
 def is_gone(process: str) -> bool:
-    """Whether that process has ended; False where nobody here can tell: it is on another host."""
+    """Whether that process has ended; False where nobody here can tell: on another host, or of another user."""
     host, _, pid, started = process.rsplit(":", 3)
     if host != socket.gethostname() or not pid.isdecimal():
         return False
-    return process != _named(int(pid), started) or _started(int(pid)) != started
+    if process != _named(int(pid), started):  # before the last boot
+        return True
+    return _started(int(pid)) != started and not _is_hidden(int(pid))
 
 
 def orphans(instance: dg.DagsterInstance) -> Iterator[dg.DagsterRun]:
-    """The runs under way whose process is gone; those that have not said which one it is are left alone."""
+    """The runs under way whose process is gone; those that have not said which one it is are left alone.
+
+    So is one that Dagster tries again, and that has only the word of the one before.
+    """
     for run in instance.get_runs(filters=dg.RunsFilter(statuses=_UNDER_WAY)):
-        process = run.tags.get(TAG)
+        process = own_mark(run, TAG)
         if process is not None and is_gone(process):
             yield run
 
@@ -70,3 +77,12 @@ def _started(pid: int) -> str | None:
         return None
     fields = stat.rpartition(")")[2].split()
     return None if fields[0] == "Z" else fields[19]
+
+
+def _is_hidden(pid: int) -> bool:
+    """Whether /proc does not show a process that there is: systemd's ProtectProc hides those of other users."""
+    try:
+        os.kill(pid, 0)
+    except OSError as error:
+        return isinstance(error, PermissionError)
+    return False

@@ -41,6 +41,13 @@ class SchedulerLog(WatchedFileHandler):
         descriptor = os.open(self.baseFilename, os.O_APPEND | os.O_CREAT | os.O_WRONLY, 0o600)
         return os.fdopen(descriptor, "a", encoding=self.encoding)
 
+    def emit(self, record: logging.LogRecord) -> None:
+        """Opening it is no part of what `logging` guards: it may be another user's, or gone with its disk."""
+        try:
+            super().emit(record)
+        except OSError:
+            self.handleError(record)
+
     def handleError(self, record: logging.LogRecord) -> None:
         """A full disk is told by the run itself."""
 

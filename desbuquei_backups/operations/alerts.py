@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from desbuquei_backups.core import alert_words
 from desbuquei_backups.core.alerting import Change, Ledger, Look, Telling, noted, owed, told, without_finished
@@ -42,21 +42,34 @@ def alert_now(site: Site, *, sources: Sequence[Source] = SOURCES) -> Alerted:
     return _tell(site, looks(site, alert_ledger.read(site.settings.folder), sources), patient=False)
 
 
-def alert_of(site: Site, look: Look) -> Alerted:
+def alert_of(site: Site, *found: Look) -> Alerted:
     """The same of what somebody else found."""
-    return _tell(site, [look], patient=True)
+    return _tell(site, found, patient=True)
 
 
 def wrong_now(site: Site, *, sources: Sequence[Source] = SOURCES) -> list[Condition]:
     """What is wrong now, nobody being told."""
     ledger = alert_ledger.read(site.settings.folder)
-    return noted(ledger, looks(site, ledger, sources), site.now()).lasting
+    found = [_in_words_of(site, each) for each in looks(site, ledger, sources)]
+    return noted(ledger, found, site.now()).lasting
 
 
 def _tell(site: Site, found: Iterable[Look], *, patient: bool) -> Alerted:
-    seen = list(found)  # before the lock: a server that does not answer must hold up nobody else's alert
+    seen = [
+        _in_words_of(site, each) for each in found
+    ]  # before the lock: a server that does not answer must hold up nobody else's alert
     with _alone(site):
         return _told(site, noted(alert_ledger.read(site.settings.folder), seen, site.now()), patient=patient)
+
+
+def _in_words_of(site: Site, look: Look) -> Look:
+    """With the commands and settings of its database: those of another would mend nothing, and ids are the same."""
+    told = site.settings.told
+    said = [
+        replace(each, what=told(each.what), tried=told(each.tried), command=told(each.command))
+        for each in look.conditions
+    ]
+    return replace(look, conditions=said)
 
 
 def _told(site: Site, ledger: Ledger, *, patient: bool) -> Alerted:

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 from desbuquei_backups.core.alerting import Ledger, Look
 from desbuquei_backups.core.conditions import Condition, Severity
@@ -17,6 +18,7 @@ from desbuquei_backups.operations.conditions_drill import drill_conditions
 from desbuquei_backups.operations.conditions_reach import BUCKET, DATABASE, impatient, reach_conditions
 from desbuquei_backups.operations.conditions_recovery import recovery_conditions
 from desbuquei_backups.operations.conditions_second import second_conditions
+from desbuquei_backups.operations.in_time import in_time
 from desbuquei_backups.operations.noticing import noticed
 from desbuquei_backups.operations.site import Site
 from desbuquei_backups.operations.unfinished_told import conditions as slot_conditions
@@ -24,6 +26,7 @@ from desbuquei_backups.operations.unfinished_told import conditions as slot_cond
 _LOG = logging.getLogger(__name__)
 _EVERY_TICK = timedelta()
 _MINUTES = timedelta(minutes=1)
+_SECONDS = 20.0  # of a tick, which has a minute: a server that never answers must not silence all alerts
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,8 @@ def looks(site: Site, ledger: Ledger, sources: Sequence[Source]) -> Iterator[Loo
         found: list[Condition] = []
         failed: str | None = None
         try:
-            found.extend(source.look(site))  # what came before an error stays
+            # What came before an error stays.
+            in_time((site.settings.folder, source.name), partial(_extended, found, source, site), seconds=_SECONDS)
         except BackupError as error:
             failed = error.what
         except Exception as error:  # noqa: BLE001 - a fault of one source must not silence the others
@@ -75,10 +79,14 @@ def looks(site: Site, ledger: Ledger, sources: Sequence[Source]) -> Iterator[Loo
         if failed is None:
             lasting -= {name for name, each in ledger.episodes.items() if each.source == source.name}
         lasting |= {each.name for each in found}
-        yield Look(source.name, found, source.settles, whole=failed is None)
+        yield Look(source.name, list(found), source.settles, whole=failed is None)
         # Who knows that a server does not answer need not be told of all that cannot be asked of it.
         blind = failed is not None and not lasting & {DATABASE, BUCKET}
         yield Look(f"look at {source.name}", [_blind(site, source, failed or "")] if blind else [], 15 * _MINUTES)
+
+
+def _extended(found: list[Condition], source: Source, site: Site) -> None:
+    found.extend(source.look(site))
 
 
 def _blind(site: Site, source: Source, why: str) -> Condition:

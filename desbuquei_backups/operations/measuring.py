@@ -1,6 +1,7 @@
 """What is measured of a site, as samples; what does not answer has none, and its `up` is 0."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from desbuquei_backups.core.conditions import Severity
 from desbuquei_backups.core.errors import BackupError
@@ -8,6 +9,7 @@ from desbuquei_backups.core.metric_names import Sample
 from desbuquei_backups.operations import alert_ledger, disk_history
 from desbuquei_backups.operations.conditions_reach import BUCKET, DATABASE, impatient, reach_conditions
 from desbuquei_backups.operations.disk_use import disk_use
+from desbuquei_backups.operations.in_time import in_time
 from desbuquei_backups.operations.last_verdicts import last_verdicts
 from desbuquei_backups.operations.measuring_backups import backup_samples
 from desbuquei_backups.operations.recovery_point import newest_point
@@ -15,6 +17,8 @@ from desbuquei_backups.operations.safety import Safety
 from desbuquei_backups.operations.site import Site
 from desbuquei_backups.operations.status import Status, status
 from desbuquei_backups.operations.wal_state import WalState, wal_state
+
+_SECONDS = 20.0  # so long a scrape waits for one server
 
 
 def samples(site: Site) -> list[Sample]:
@@ -32,10 +36,14 @@ def samples(site: Site) -> list[Sample]:
     )
     for part in parts:
         try:
-            found += part(site)
+            found += in_time((site.settings.folder, part), partial(_listed, part, site), seconds=_SECONDS)
         except BackupError:
             continue
     return [*found, Sample("desbuquei_collected_timestamp_seconds", site.now().timestamp())]
+
+
+def _listed(part: Callable[[Site], Iterator[Sample]], site: Site) -> list[Sample]:
+    return list(part(site))
 
 
 def _promises(site: Site) -> Iterator[Sample]:

@@ -6,6 +6,7 @@ from datetime import timedelta
 from desbuquei_backups.core.conditions import Condition, Severity
 from desbuquei_backups.core.slots import KEY_FORMAT, Slot, is_since, next_due, slot_of
 from desbuquei_backups.operations import metadata_file, records
+from desbuquei_backups.operations.conditions_reach import impatient
 from desbuquei_backups.operations.inventory import archived
 from desbuquei_backups.operations.site import Site
 from desbuquei_backups.operations.tier_status import window
@@ -18,12 +19,13 @@ _LOOKED_BACK = timedelta(days=31)
 def record_missed(site: Site, empty: Sequence[Slot]) -> list[Slot]:
     """Record the oldest of those slots as missed; returns those that are.
 
-    The bucket is looked at before: what it has was not missed, though nothing here knows of it any more. StoreError if
-    it cannot be asked; nothing is recorded then.
+    The bucket is looked at before, with little patience: what it has was not missed, though nothing here knows of it
+    any more. StoreError if it cannot be asked; nothing is recorded then.
     """
+    bucket = impatient(site).bucket
     there: set[Slot] = set()
     for tier in {slot.tier for slot in empty}:
-        there |= archived(site.bucket, tier, start=min(slot.due for slot in empty if slot.tier == tier)).keys()
+        there |= archived(bucket, tier, start=min(slot.due for slot in empty if slot.tier == tier)).keys()
     missed = [slot for slot in empty if slot not in there][:_AT_ONCE]
     for slot in missed:
         records.miss(site, slot)

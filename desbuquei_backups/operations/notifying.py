@@ -13,6 +13,7 @@ from desbuquei_backups.core.errors import BackupError, ConfigurationError
 from desbuquei_backups.operations.settings import NOTIFY_URLS, Settings
 
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
+_CHANGING = threading.Lock()
 # What they log has the URLs in it, whole or in part.
 _TALKATIVE = ("apprise", "urllib3.connectionpool", "urllib3.util.retry", "requests")
 
@@ -104,10 +105,14 @@ def _silent() -> Iterator[None]:
         return record.thread != here and record.name not in _TALKATIVE
 
     filtered: list[logging.Filterer] = [*map(logging.getLogger, _TALKATIVE), *logging.root.handlers]
-    for each in filtered:
-        each.addFilter(ours)
+    # Several databases are told of at once: a list that a filter was taken out of while another thread went through it
+    # would have that one pass by the next filter, and show what that was to hide.
+    with _CHANGING:
+        for each in filtered:
+            each.filters = [*each.filters, ours]
     try:
         yield
     finally:
-        for each in filtered:
-            each.removeFilter(ours)
+        with _CHANGING:
+            for each in filtered:
+                each.filters = [other for other in each.filters if other is not ours]

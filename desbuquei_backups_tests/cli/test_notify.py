@@ -8,6 +8,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Callable, Iterator
+from importlib import resources
 from subprocess import CompletedProcess
 
 import pytest
@@ -98,6 +99,16 @@ def test_a_sink_that_takes_nothing_fails_a_script_and_one_that_is_not_set_is_a_m
     nobody = run("notify", "--json")
     assert nobody.returncode == 2
     assert "DESBUQUEI_NOTIFY_URLS is not set" in json.loads(nobody.stdout)["what"]
+
+
+def test_a_database_whose_settings_are_wrong_takes_no_other_ones_metrics_away(run, tmp_path) -> None:
+    packaged = (resources.files("desbuquei_backups.core") / "policy.toml").read_text()
+    (tmp_path / "policy.toml").write_text(packaged + "\n[databases.shop]\n")
+    of_both = {"DESBUQUEI_POLICY": "policy.toml", "DESBUQUEI_SHOP_INVARIANTS": "/nowhere/invariants.toml"}
+    printed = run("metrics", **of_both)
+    assert printed.returncode == 0, printed.stderr
+    assert 'desbuquei_up{database="desbuquei"' in printed.stdout
+    assert "shop has no metrics: " in printed.stderr
 
 
 def test_metrics_are_printed_written_and_served(run, environment, tmp_path) -> None:

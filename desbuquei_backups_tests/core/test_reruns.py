@@ -82,6 +82,11 @@ def test_a_clock_that_went_back_does_not_make_it_wait_for_the_future():
     assert decided(run(Ended.FAILED, minutes_ago=-60)).action is Action.ASK
 
 
+@pytest.mark.parametrize(("ended", "action"), [(Ended.FAILED, Action.WAIT), (Ended.FOR_GOOD, Action.CALL)])
+def test_a_change_in_a_future_that_the_clock_went_back_from_does_not_ask_every_minute(ended, action):
+    assert decided(run(ended, minutes_ago=1), changed=_NOW + timedelta(minutes=50)).action is action
+
+
 @given(st.lists(st.sampled_from([Ended.FAILED, Ended.FOR_GOOD, Ended.STOPPED, Ended.SUCCEEDED]), max_size=40))
 def test_however_it_went_it_is_never_asked_for_without_end(outcomes):
     """Whatever happens from then on, what is asked for and fails is asked for at most so often."""

@@ -20,6 +20,7 @@ from desbuquei_backups.core.slots import Slot, last_due, next_due
 from desbuquei_backups.core.tiers import load_policy
 from desbuquei_backups.definitions import build
 from desbuquei_backups.defs import resources
+from desbuquei_backups.defs.marks import FAILED_FOR_GOOD, mark
 from desbuquei_backups.defs.run_process import TAG, this_process
 from desbuquei_backups.operations import missed
 from desbuquei_backups.operations.metadata_file import FILE, lines
@@ -71,11 +72,11 @@ class FakeChain:
             for step in steps or _CHAIN:
                 how = self._fares(step)
                 if how == "killed":
-                    instance.add_run_tags(run.run_id, {TAG: _GONE})
+                    instance.add_run_tags(run.run_id, {TAG: mark(_GONE, run.run_id)})
                     return
                 if how != "well":
                     if how == "for good":
-                        instance.add_run_tags(run.run_id, {"desbuquei/failed_for_good": "SourceRefused"})
+                        instance.add_run_tags(run.run_id, {FAILED_FOR_GOOD: mark("SourceRefused", run.run_id)})
                     instance.report_run_failed(run)
                     return
                 self._leave(slot, step)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.test_utils import create_run_for_test
 
 from desbuquei_backups.core.slots import Slot
 from desbuquei_backups.core.tiers import load_policy
@@ -141,6 +142,29 @@ def test_what_may_pass_by_itself_and_what_a_person_stopped_wake_nobody(
     failed = run()
     assert heard(failed.run_id) == "it is tried again"
     assert sink.take() == []
+
+
+def test_upkeep_that_an_outage_kept_from_being_done_wakes_nobody(heard, sink, environment, defined, instance) -> None:
+    environment.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{free_port()}")
+    environment.setenv("AWS_MAX_ATTEMPTS", "1")
+    job = defined().resolve_job_def("desbuquei_retention")
+    failed = job.execute_in_process(instance=instance, raise_on_error=False, run_config=_QUIET)
+    assert heard(failed.run_id) == "it is tried again"
+    assert sink.take() == []
+
+
+def test_runs_that_are_killed_again_and_again_are_told_and_one_ends_no_other(heard, sink, instance, tick) -> None:
+    for job in _JOBS:
+        run = create_run_for_test(instance, job)
+        instance.report_run_failed(run, "The process of this run is gone.")
+        assert str(heard(run.run_id)).startswith("told: The process of this run is gone")
+        (message,) = sink.take()
+        assert "unfinished_slots goes on" in message["message"]
+    assert all(f"run_failed/{job}" in tick() for job in _JOBS)
+    create_run_for_test(instance, _JOBS[0], status=dg.DagsterRunStatus.SUCCESS)
+    said = tick()
+    assert f"run_failed/{_JOBS[0]}" not in said
+    assert f"run_failed/{_JOBS[1]}" in said
 
 
 @pytest.mark.usefixtures("environment")

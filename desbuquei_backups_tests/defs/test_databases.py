@@ -137,3 +137,14 @@ def test_runs_of_a_database_that_hangs_leave_room_for_the_others_and_for_those_t
         if not name.startswith("__"):
             blocked = name.startswith("desbuquei_") and name != "desbuquei_watch"
             assert under_way.is_blocked(_queued(name, definitions)) is blocked, name
+
+
+@pytest.mark.usefixtures("several")
+def test_looks_at_a_database_that_hangs_do_not_pile_up_until_nothing_else_may_run() -> None:
+    queue = yaml.safe_load((resources.files("desbuquei_backups") / "dagster.yaml").read_text())["run_queue"]
+    definitions = defs()
+    hangs = _queued("desbuquei_watch", definitions)
+    under_way = TagConcurrencyLimitsCounter(queue["tag_concurrency_limits"], [hangs])
+    assert under_way.is_blocked(_queued("desbuquei_watch", definitions))
+    assert not under_way.is_blocked(_queued("vendas_watch", definitions))
+    assert hangs.tags["dagster/max_runtime"] == "900"

@@ -91,3 +91,13 @@ def test_what_a_run_prints_stays_here_unless_a_bucket_is_named(
     _run()
     (kept,) = [key for key in bucket.keys("logs") if key.endswith(".out")]
     assert b"printed by the run" in bucket.fetch(kept)[0]
+
+
+def test_a_log_that_belongs_to_somebody_else_fails_no_run(folder: Path) -> None:
+    """A command that was run as root may have made it, or its disk may be read-only."""
+    folder.mkdir()
+    (folder / "scheduler.log").mkdir()
+    assert "the bucket is down" in str(_run().failure_data_for_node("s3_archive"))
+    (folder / "scheduler.log").rmdir()
+    _run()
+    assert (folder / "scheduler.log").read_text().count("started by hand") == 1

@@ -13,7 +13,8 @@ from desbuquei_backups.core.conditions import Severity
 from desbuquei_backups.core.slots import Slot
 from desbuquei_backups.core.tiers import load_policy
 from desbuquei_backups.definitions import build
-from desbuquei_backups.defs import resources
+from desbuquei_backups.defs import rerun_slots, resources
+from desbuquei_backups.defs.marks import ATTEMPT, FAILED_FOR_GOOD, STOPPED, mark
 from desbuquei_backups.defs.run_process import TAG, this_process
 from desbuquei_backups.operations import records
 from desbuquei_backups.operations.settings import DATABASE_URL
@@ -22,6 +23,7 @@ from desbuquei_backups.operations.status import status
 from desbuquei_backups.operations.unfinished_told import conditions
 from desbuquei_backups_tests.conftest import Clock, Endpoints
 from desbuquei_backups_tests.defs.daemon import Daemon
+from desbuquei_backups_tests.faults import FaultyStore
 from desbuquei_backups_tests.policies import written
 
 _SINCE = datetime(2026, 2, 3, 15, 20, tzinfo=UTC)
@@ -224,6 +226,29 @@ def test_what_only_a_person_mends_calls_one_at_once_and_is_not_tried_again(
     assert told() == {}
 
 
+@pytest.mark.parametrize("of_another_run", [FAILED_FOR_GOOD, STOPPED])
+def test_a_run_that_repeats_one_of_before_is_judged_by_what_it_did_itself(daemon: Daemon, of_another_run: str) -> None:
+    """Dagster's pages give it the tags of the one that a person executes again."""
+    first = ended(daemon, _DAILY, dg.DagsterRunStatus.FAILURE)
+    daemon.instance.add_run_tags(first.run_id, {of_another_run: mark("SourceRefused", first.run_id)})
+    assert daemon.asked() == []
+    with freeze_time(daemon.clock()):
+        tags = dict(daemon.instance.get_runs()[0].tags)
+        create_run_for_test(daemon.instance, "desbuquei_daily", status=dg.DagsterRunStatus.FAILURE, tags=tags)
+    daemon.clock.pass_by(minutes=6)
+    assert ids(daemon.tick()) == [_DAILY.backup_id]
+
+
+def test_what_dagster_tries_again_by_itself_is_one_attempt(daemon: Daemon) -> None:
+    retried = {"dagster__auto_retry_run_id": "of the next one", "dagster__will_retry": "true"}
+    ended(daemon, _DAILY, dg.DagsterRunStatus.FAILURE)
+    for tags in (retried, retried, {}):
+        ended(daemon, _DAILY, dg.DagsterRunStatus.FAILURE, **{ATTEMPT: "2"}, **tags)
+    daemon.clock.pass_by(minutes=11)
+    (again,) = daemon.tick()
+    assert again.tags[ATTEMPT] == "3"
+
+
 def test_a_run_that_a_person_stopped_is_not_begun_again(daemon: Daemon, told: Callable[[], dict[str, str]]) -> None:
     ended(daemon, _DAILY, dg.DagsterRunStatus.CANCELED)
     assert daemon.asked() == []
@@ -274,8 +299,8 @@ def test_while_a_command_holds_the_databases_lock_nothing_is_begun(daemon: Daemo
 
 
 def test_a_slots_run_that_goes_on_when_the_next_falls_due_holds_up_no_other(daemon: Daemon, folder: Path) -> None:
-    ended(daemon, _DAILY, dg.DagsterRunStatus.STARTED)
-    daemon.instance.add_run_tags(daemon.instance.get_runs()[0].run_id, {TAG: this_process()})
+    run_id = ended(daemon, _DAILY, dg.DagsterRunStatus.STARTED).run_id
+    daemon.instance.add_run_tags(run_id, {TAG: mark(this_process(), run_id)})
     daemon.clock.now = datetime(2026, 2, 4, 2, 1, tzinfo=UTC)
     assert ids(daemon.asked()) == ["daily-2026-02-04-020000"]
     assert lines(folder) == {}  # it may still be filled
@@ -327,9 +352,12 @@ def test_what_s3_holds_was_not_missed_though_the_records_are_lost(daemon: Daemon
 def test_while_s3_cannot_tell_nothing_is_called_missed_and_it_is_asked_rarely(
     daemon: Daemon, environment: pytest.MonkeyPatch, endpoints: Endpoints, folder: Path
 ) -> None:
-    environment.setenv("AWS_ENDPOINT_URL_S3", _NOBODY_LISTENS)
     daemon.clock.pass_by(days=1)
-    daemon.tick()
+    environment.setenv("AWS_MAX_ATTEMPTS", "6")
+    with FaultyStore(endpoints.aws["AWS_ENDPOINT_URL_S3"]) as store:
+        environment.setenv("AWS_ENDPOINT_URL_S3", store.url)
+        store.fail(times=1)  # who asked six times would hold up the tick, and what it asks for would be lost with it
+        daemon.tick()
     assert "cannot be told" in daemon.said[-1]
     environment.setenv("AWS_ENDPOINT_URL_S3", endpoints.aws["AWS_ENDPOINT_URL_S3"])
     daemon.tick()
@@ -347,6 +375,17 @@ def test_a_clock_that_went_back_opens_no_slot_again_and_loses_none(daemon: Daemo
     daemon.clock.pass_by(hours=-1)
     assert daemon.asked() == []
     assert set(lines(folder)) == before == {_DAILY.backup_id, "daily-2026-02-04-020000"}
+
+
+def test_where_nothing_can_be_written_down_what_makes_room_is_asked_for_all_the_same(
+    daemon: Daemon, folder: Path
+) -> None:
+    (folder / ".unfinished.json").mkdir()  # no file can take its place
+    ended(daemon, _DAILY, dg.DagsterRunStatus.CANCELED)
+    daemon.clock.now = datetime(2026, 2, 3, 15, 21, tzinfo=UTC)
+    daemon.tick()
+    daemon.clock.now = datetime(2026, 2, 4, 5, 1, tzinfo=UTC)
+    assert "desbuquei_retention" in [each.job_name for each in daemon.asked()]
 
 
 def test_a_tick_that_raises_loses_nothing(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -377,13 +416,19 @@ def test_with_dagsters_storage_lost_what_is_done_is_known_by_what_is_there(
 
 
 def test_a_slot_that_a_changed_policy_knows_no_more_is_not_asked_for(
-    daemon: Daemon, environment: pytest.MonkeyPatch, start: Started
+    daemon: Daemon, environment: pytest.MonkeyPatch, start: Started, folder: Path
 ) -> None:
     environment.setenv("AWS_ENDPOINT_URL_S3", _NOBODY_LISTENS)
     assert not daemon.scheduled(_DAILY)
     changed = _SMALL.replace('"0 2 * * *"', '"0 3 * * *"')
     after = start(changed)
     assert ids(after.asked()) == ["daily-2026-02-03-030000"]
+    # However many there are, they keep none that can be finished from being looked at.
+    environment.setattr(rerun_slots, "_MOST_LOOKED_AT", 1)
+    (folder / ".daily-2026-02-03-030000.draft.json").touch()
+    (request,) = after.tick()
+    assert steps(request) == _AFTER_DUMP
+    (folder / ".daily-2026-02-03-030000.draft.json").unlink()
     (orphan,) = conditions(resources.Backups().at_rest("desbuquei"))
     assert orphan.name == f"slot_unfinished/{_DAILY.backup_id}"
     # What Dagster has not loaded yet it could not run.

@@ -1,16 +1,19 @@
 """Alerts end to end: real sinks, real servers that are down, and a ledger that outlives everything."""
 
+import contextlib
 import logging
 import shutil
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 
+from desbuquei_backups.core.alerting import Look
 from desbuquei_backups.core.conditions import Condition, Severity
-from desbuquei_backups.core.errors import ConfigurationError, SourceUnreachable
-from desbuquei_backups.operations import alert_ledger, disk_use
-from desbuquei_backups.operations.alerts import alert, alert_now, wrong_now
+from desbuquei_backups.core.errors import ConfigurationError, SourceRefused, SourceUnreachable
+from desbuquei_backups.operations import alert_ledger, conditions, disk_use, in_time, notifying
+from desbuquei_backups.operations.alerts import alert, alert_now, alert_of, wrong_now
 from desbuquei_backups.operations.conditions import SOURCES, Source
 from desbuquei_backups.operations.notifying import Mood, NotifyError, send, sinks
 from desbuquei_backups.operations.pinging import ping
@@ -108,6 +111,23 @@ def test_an_outage_of_database_and_store_is_told_with_what_to_do_and_no_password
     assert endpoints.aws["AWS_SECRET_ACCESS_KEY"] not in message["message"] + caplog.text
 
 
+def test_what_is_to_be_done_for_a_further_database_is_not_done_to_the_first(told, sink) -> None:
+    variables = {DATABASE_URL: "DESBUQUEI_SHOP_DATABASE_URL"}
+    further = replace(told, settings=replace(told.settings, below="shop", variables=variables))
+    further.settings.folder.mkdir()
+    refused = SourceRefused("cannot connect", remedy=f"correct {DATABASE_URL}")
+    command = f"desbuquei backup daily --slot 2026-02-02-020000  # first: {refused.remedy}"
+    lacks = Condition("slot", "shop", Severity.CRITICAL, "it lacks a dump", "daily", told.now(), "", command)
+    shown = (
+        "desbuquei --database shop backup daily --slot 2026-02-02-020000  # first: correct DESBUQUEI_SHOP_DATABASE_URL"
+    )
+    (known,) = wrong_now(further, sources=[Source("slots", lambda _: [lacks])])
+    assert known.command == shown
+    alert_of(further, Look("slots", [lacks]))
+    (message,) = sink.take()
+    assert f"to do: {shown}\n" in f"{message['message']}\n"
+
+
 def test_a_restart_of_the_database_wakes_nobody(make_site, source_url, sink, clock) -> None:
     reach = [source for source in SOURCES if source.name == "reach"]
     down = telling(make_site(f"postgresql://backup@127.0.0.1:{free_port()}/app"), sink.url)
@@ -165,6 +185,30 @@ def test_a_source_that_fails_keeps_no_other_from_looking_and_ends_nothing(told, 
     assert [each["title"].partition("] ")[2].partition(":")[0] for each in sink.take()] == ["WARNING", "WARNING"]
     found[:] = []
     assert alert(told, sources=sources).lasting == []
+
+
+def test_a_look_that_never_ends_silences_no_other_and_is_not_begun_again(told, sink, clock, monkeypatch) -> None:
+    """A server whose disk hangs takes the question, and never answers."""
+    monkeypatch.setattr(conditions, "_SECONDS", 0.1)
+    begun, answers = [], threading.Event()
+
+    def look(site: Site) -> Iterator[Condition]:
+        begun.append(site)
+        answers.wait()
+        yield from ()
+
+    sources = [Source("recovery", look), *of_disk()]
+    full(monkeypatch, 83)
+    for _ in range(16):
+        clock.pass_by(minutes=1)
+        lasting = {each.name for each in alert(told, sources=sources).lasting}
+    assert lasting == {"not_looked_at/recovery", "disk_filling"}
+    assert len(begun) == 1
+    assert [each["title"].partition("WARNING: ")[2][:13] for each in sink.take()] == ["the disk of /", "recovery cann"]
+    answers.set()
+    for hanging in list(in_time._UNDER_WAY.values()):
+        hanging.join()
+    assert {each.name for each in alert(told, sources=sources).lasting} == {"disk_filling"}
 
 
 def test_the_servers_are_asked_every_few_minutes_and_the_disk_every_time(told, clock, monkeypatch) -> None:
@@ -227,6 +271,19 @@ def test_a_sink_that_takes_a_message_says_nothing_of_its_url_either(told, sink, 
     send(there, "title", "açúcar & <b>", Mood.INFO)
     assert sink.take()[0]["message"] == "açúcar & <b>"
     assert "s3cret" not in caplog.text
+
+
+def test_a_message_that_ends_uncovers_no_other_that_is_on_its_way(caplog) -> None:
+    with contextlib.ExitStack() as another:
+        another.enter_context(notifying._silent())
+        with notifying._silent():
+            going_through = iter(caplog.handler.filters)
+            first = next(going_through)
+            another.close()
+            left = list(going_through)
+    assert first not in left
+    assert len(left) == 1
+    assert caplog.handler.filters == []
 
 
 def test_a_good_backup_is_pinged_and_one_that_could_not_be_archived_is_not(
