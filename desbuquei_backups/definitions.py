@@ -2,6 +2,7 @@
 
 import logging
 import os
+import warnings
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
@@ -29,6 +30,8 @@ from desbuquei_backups.defs.watch import watch_checks
 from desbuquei_backups.operations.protection import protected_since
 from desbuquei_backups.operations.settings import databases_in, settings_of
 
+# dagster.yaml asks for it, to write scheduler.log; its warning would be the first line of every run.
+warnings.filterwarnings("ignore", "Handling yaml-defined logging configuration")
 RETRY_DELAY_SECONDS = 15.0
 _LOG = logging.getLogger(__name__)
 

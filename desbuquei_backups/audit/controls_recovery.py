@@ -67,6 +67,8 @@ def _judged(judging: Judging, top: Peak | None, over: Sequence[Peak], long: Sequ
     promised = in_words(facts.policy.recovery_point_objective)
     if top is None:
         return Verdict.NOT_KNOWN, "the period lies before protection began, or when that was is not known"
+    if not over and all(each.of is None for each in judging.peaks):
+        return Verdict.NOT_KNOWN, f"there is no recovery point yet; promised: {promised}"
     if facts.listed is None and facts.chain.trouble is not None:
         return Verdict.NOT_KNOWN, f"neither the bucket nor the chain could be asked: {facts.chain.trouble}"
     said = f"promised: {promised}; at worst {_named(top)}"

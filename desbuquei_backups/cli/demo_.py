@@ -27,5 +27,6 @@ def command(shape: str, as_json: bool) -> int:
         in_environment(given),
         embedded_platform(home),
     ):
-        settings, ui = from_environment(os.environ), "desbuquei up --demo (make ui)"
+        made = "" if shape == Shape.PLAIN else f" --shape {shape}"
+        settings, ui = from_environment(os.environ), f"desbuquei up --demo{made}"
         return run_tier(settings, "daily", as_json=as_json, ui=ui, report=True)

@@ -91,6 +91,10 @@ def main(arguments: list[str] | None = None) -> Any:
     """The entry point: errors are printed for a person, or as JSON where --json was asked for."""
     from desbuquei_backups.cli.output import guarded
 
+    if COMPLETE in os.environ:
+        from desbuquei_backups.cli.completing import completed
+
+        completed(cli)
     return guarded(
         lambda: cli(args=arguments, prog_name=PROGRAM, complete_var=COMPLETE, standalone_mode=False),
     )

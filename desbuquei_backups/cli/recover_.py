@@ -1,5 +1,7 @@
 """`desbuquei recover`: point-in-time recovery into a new data directory, ready to start."""
 
+import os
+import pwd
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,7 +67,10 @@ def command(
 
 
 def _start(done: "Recovered") -> str:
-    return f"{done.programs.path('pg_ctl')} -D {done.data} -l {done.data}.log start"
+    """The line that starts it, as whoever owns it, who may write the log nowhere else for certain."""
+    owner = done.data.stat().st_uid
+    as_owner = f"runuser -u {pwd.getpwuid(owner).pw_name} -- " if owner != os.geteuid() else ""
+    return f"{as_owner}{done.programs.path('pg_ctl')} -D {done.data} -l {done.data / 'start.log'} start"
 
 
 def _print(done: "Recovered") -> None:

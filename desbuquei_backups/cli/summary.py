@@ -120,7 +120,7 @@ def _checks(outcome: Outcome) -> Table:
         mark = {"true": "✓", "untrue": "✗"}.get(_verdict(check), "?")
         said = check.description
         if len(said) > _MOST_LETTERS:
-            said = f"{said[: _MOST_LETTERS - 1]}…" if check.passed else "see the error below"
+            said = "see the error below" if check.untrue and outcome.errors else f"{said[: _MOST_LETTERS - 1]}…"
         table.add_row(Text(f"{mark} {check.name}", style=style), said)
     return table
 

@@ -48,7 +48,7 @@ def push(*, path: Path, into: Path | None, off_host: bool) -> int:
 
 
 @command.command()
-@click.option("--name", metavar="NAME", help="The recovery point's. [default: that of the open hourly slot]")
+@click.option("--name", metavar="NAME", help="The recovery point's. [default: drain-, and the moment]")
 @database_option
 @json_option
 def drain(*, name: str | None, as_json: bool) -> int:
@@ -62,11 +62,10 @@ def drain(*, name: str | None, as_json: bool) -> int:
     from desbuquei_backups.cli.wal_status import not_applicable
     from desbuquei_backups.operations.second_wal import catch_up
     from desbuquei_backups.operations.wal_drain import drain as do
-    from desbuquei_backups.operations.wal_drain import point_name
     from desbuquei_backups.operations.wal_slot import Refused
 
     with open_site() as site:
-        done = do(site, name or point_name(site))
+        done = do(site, name or f"drain-{site.now():%Y-%m-%d-%H%M%S}")
         second = catch_up(site) if site.second is not None else None
     if isinstance(done, Refused):
         return not_applicable(done, as_json=as_json)

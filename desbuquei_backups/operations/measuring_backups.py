@@ -43,7 +43,9 @@ def _counts(site: Site) -> Iterator[Sample]:
 def _stages(line: Line, manifest: Manifest | None) -> Mapping[str, tuple[float, int]]:
     """Seconds and bytes of each stage that is known: taking it as a whole, its parts, archiving it, restoring it."""
     plain = sum(file.plain_size for file in manifest.logical) if manifest is not None else 0
-    found: dict[str, tuple[object, object]] = {"backup": (line.get("duration_seconds"), plain)}
+    # Of WAL and what has changed there is no SQL: what it was read at says nothing.
+    read = plain if manifest is not None and manifest.point is None else 0
+    found: dict[str, tuple[object, object]] = {"backup": (line.get("duration_seconds"), read)}
     if manifest is not None:
         found |= {
             stage: (seconds, plain if stage == "dump" else 0) for stage, seconds in manifest.stage_seconds.items()

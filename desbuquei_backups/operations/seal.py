@@ -51,6 +51,9 @@ def seal(site: Site, slot: Slot) -> Sealed:
         said.sealed(site, manifest)
         disk.write_file(catalog.manifest_path(folder, slot.backup_id), manifest.to_bytes())
         catalog.draft_path(folder, slot.backup_id).unlink(missing_ok=True)
+        records.change(
+            site, slot.backup_id, total_size=manifest.size
+        )  # with the base backup, which came after the dump
         return Sealed(manifest, reused=False, where="disk")
 
 

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from desbuquei_backups.core.errors import Busy, ConfigurationError, SourceRefused, StoreUnreachable
-from desbuquei_backups.core.tiers import Takes
+from desbuquei_backups.core.errors import Busy, SourceRefused, StoreUnreachable
 from desbuquei_backups.core.wal import Segment, parse_lsn
 from desbuquei_backups.core.wal_points import DeclaredGap, RecoveryPoint
 from desbuquei_backups.operations.settings import DATABASE_URL
@@ -125,16 +124,6 @@ def _refuse_unless_allowed(connection: pg.Connection) -> None:
             f"the role {role} may not call {' and '.join(lacking)}: it can make no recovery points",
             remedy=f"GRANT EXECUTE ON FUNCTION {', '.join(lacking)} TO {role}",
         )
-
-
-def point_name(site: Site) -> str:
-    """What a recovery point of now is called: as the open slot of the tier that takes increments."""
-    tiers = [name for name in site.policy.scheduled if site.policy.tiers[name].takes is Takes.INCREMENTAL]
-    if not tiers:
-        raise ConfigurationError(
-            "no tier of the policy takes increments: the recovery point has no name", remedy="give it one: --name"
-        )
-    return site.open_slot(tiers[0]).backup_id
 
 
 def _archive_what_is_there(site: Site, done: Archived) -> None:

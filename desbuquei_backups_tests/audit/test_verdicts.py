@@ -145,6 +145,13 @@ def test_a_check_that_was_never_run_is_not_known_and_the_backup_is_named(facts: 
     assert f"checksums_match was never run, as far as the chain says, of {DAILY.backup_id}" in control.exceptions
 
 
+def test_a_database_that_was_never_backed_up_has_kept_no_promise(facts: Facts) -> None:
+    begun = facts.period.end - timedelta(minutes=5)
+    never = replace(without(facts, *facts.backups), since=begun, looks=[], now=facts.period.end)
+    control = reported(never).control("recovery_point")
+    assert (control.verdict, "no recovery point yet" in control.why) == ("not known", True)
+
+
 def test_a_week_without_backups_is_one_gap_and_the_worst_recovery_point(facts: Facts) -> None:
     start = START + timedelta(days=3)
     report = reported(without(facts, *gap(facts, start, 7)))

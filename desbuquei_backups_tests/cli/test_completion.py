@@ -75,6 +75,7 @@ def test_tiers_are_those_of_the_policy(words: list[str], tmp_path: Path) -> None
     policy = tmp_path / "policy.toml"
     policy.write_text("database = 'loja'\n[tiers.yearly]\n[tiers.weekly]\n")
     assert complete(*words, DESBUQUEI_POLICY=str(policy)) == ["yearly", "weekly"]
+    assert complete("--database", DESBUQUEI_POLICY=str(policy)) == ["loja"]
     policy.write_text("= no TOML")
     assert complete(*words, DESBUQUEI_POLICY=str(policy)) == []
 

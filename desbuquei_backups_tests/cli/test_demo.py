@@ -59,6 +59,7 @@ def _processes(home: Path) -> list[str]:
 def test_the_demo_backs_up_proves_and_does_not_dump_twice(trial_home: Path) -> None:
     first = _run(trial_home, "demo", "--json")
     assert first.returncode == 0, first.stderr
+    assert "Warning" not in first.stderr
     told = json.loads(first.stdout)
     assert told["true"]
     assert {check["verdict"] for check in told["checks"]} == {"true"}

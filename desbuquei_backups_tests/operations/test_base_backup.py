@@ -13,7 +13,7 @@ from desbuquei_backups.core.errors import IntegrityError, NotFound, SlotError, T
 from desbuquei_backups.core.manifest import Manifest, Role
 from desbuquei_backups.core.slots import Slot
 from desbuquei_backups.embedded import Server, servers
-from desbuquei_backups.operations import unpacking
+from desbuquei_backups.operations import records, unpacking
 from desbuquei_backups.operations.archive import archive
 from desbuquei_backups.operations.base_backup import BaseTaken, NotApplicable, take_base_backup
 from desbuquei_backups.operations.dump import take_dump
@@ -98,6 +98,9 @@ def test_it_is_part_of_the_dailys_manifest_and_archive_and_every_file_verifies(b
     base = archived.manifest.base
     assert base is not None
     assert base.stop_lsn > base.start_lsn
+    line = records.line_of(site.settings.folder, slot.backup_id)
+    assert line is not None
+    assert line["total_size"] == archived.manifest.size > line["size"]
     ranges = json.loads(inside(site, archived.manifest, Role.BASE_MANIFEST))["WAL-Ranges"]
     assert [ranges[0]["Start-LSN"], ranges[0]["End-LSN"]] == [base.start_lsn, base.stop_lsn]
     assert verify_backup(site, slot.backup_id, remote=True).whole
