@@ -44,7 +44,14 @@ Call = Callable[..., Said]
 @pytest.fixture
 def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call:
     """Runs a command where nothing is set and there is nothing; on a terminal of so many columns, or into a pipe."""
-    for name in ("DESBUQUEI_DATABASE_URL", "DESBUQUEI_S3_URL", "DESBUQUEI_RESTORE_URL", "DESBUQUEI_POLICY", "NO_COLOR"):
+    for name in (
+        "DESBUQUEI_DATABASE_URL",
+        "DESBUQUEI_S3_URL",
+        "DESBUQUEI_RESTORE_URL",
+        "DESBUQUEI_POLICY",
+        "NO_COLOR",
+        "COLUMNS",
+    ):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("DESBUQUEI_BACKUP_DIR", str(tmp_path))
     monkeypatch.setenv("DESBUQUEI_HOME", str(tmp_path / "home"))
