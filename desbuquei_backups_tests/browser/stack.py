@@ -22,7 +22,7 @@ import pytest
 
 from desbuquei_backups.core.slots import Slot
 from desbuquei_backups.core.tiers import load_policy
-from desbuquei_backups.definitions import build
+from desbuquei_backups.definitions import build, defs
 from desbuquei_backups.defs import resources
 from desbuquei_backups.defs.instance import embedded_platform
 from desbuquei_backups.embedded import samples
@@ -75,7 +75,8 @@ def running(home: Path) -> Iterator[Stack]:
                     _take(definitions, proven)
                     with _losing_rows(given[DATABASE_URL]):
                         _take(definitions, lossy)
-                automations = [each.name for each in (*(definitions.schedules or ()), *(definitions.sensors or ()))]
+                served = defs()
+                automations = [each.name for each in (*(served.schedules or ()), *(served.sensors or ()))]
                 yield Stack(_address(up), proven, lossy, missed, open_slot, automations)
 
 
