@@ -7,7 +7,7 @@ stands takes about 15 minutes and 20 GB of disk. It needs servers of its own: it
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -76,14 +76,19 @@ def main(context: click.Context, pairs: int, scale: int, home: Path, name: str, 
     click.echo("\n" + report.table(found))
 
 
+def _print(measured: Mapping[str, Any], table: Sequence[str]) -> None:
+    """What was measured, whole, and then as a table."""
+    click.echo(json.dumps(measured, indent=2, ensure_ascii=False))
+    click.echo("\n" + "\n".join(table))
+
+
 @main.command(name="catalog")
 @click.pass_obj
 def only_catalog(home_and_name: tuple[Path, str]) -> None:
     """Measure only how many backups are looked at, and the loading; prints it, and writes nothing down."""
     with opened(*home_and_name) as place:
         looked = catalog.measured(place)
-    click.echo(json.dumps(looked, indent=2))
-    click.echo("\n" + "\n".join(goals.goals_table(goals.catalog_goals(looked))))
+    _print(looked, goals.goals_table(goals.catalog_goals(looked)))
 
 
 @main.command(name="audit")
@@ -91,8 +96,7 @@ def only_catalog(home_and_name: tuple[Path, str]) -> None:
 def only_audit(rounds: int) -> None:
     """Measure only an auditor's report over a year; prints it, and writes nothing down."""
     audited = _audited(rounds)
-    click.echo(json.dumps(audited, indent=2))
-    click.echo("\n" + "\n".join(goals.goals_table(goals.audit_goals(audited))))
+    _print(audited, goals.goals_table(goals.audit_goals(audited)))
 
 
 @main.command(name="chain")
@@ -102,8 +106,7 @@ def only_chain(home_and_name: tuple[Path, str], rounds: int) -> None:
     """Measure only the walk of a year's chain of evidence; prints it, and writes nothing down. Takes some minutes."""
     with opened(*home_and_name) as place:
         walked = chain_year.measured(place, rounds=rounds)
-    click.echo(json.dumps(walked, indent=2))
-    click.echo("\n" + "\n".join(goals.goals_table(goals.chain_goals(walked))))
+    _print(walked, goals.goals_table(goals.chain_goals(walked)))
 
 
 def _audited(rounds: int = 3) -> dict[str, Any]:
@@ -118,8 +121,10 @@ def _audited(rounds: int = 3) -> dict[str, Any]:
 def only_ticks() -> None:
     """Measure only the sensor's ticks over a year of runs; prints it, and writes nothing down."""
     found = ticks.measured()
-    click.echo(json.dumps({name: found[name] for name in ("databases", "runs", "lines", "unfinished")}, indent=2))
-    click.echo("\n" + "\n".join(goals.goals_table(goals.tick_goals(found))))
+    _print(
+        {name: found[name] for name in ("databases", "runs", "lines", "unfinished")},
+        goals.goals_table(goals.tick_goals(found)),
+    )
 
 
 @main.command(name="promotion")
@@ -129,8 +134,7 @@ def only_promotion(home_and_name: tuple[Path, str], scale: int) -> None:
     """Measure only what a promotion moves; prints it, and writes nothing down."""
     with opened(*home_and_name) as place:
         promoted = promotion.measured(place, made(place, "promoted", Size(scale, scale * 25_000)))
-    click.echo(json.dumps(promoted, indent=2))
-    click.echo("\n" + "\n".join(goals.goals_table(goals.promotion_goals(promoted))))
+    _print(promoted, goals.goals_table(goals.promotion_goals(promoted)))
 
 
 @main.command(name="proof")
@@ -141,8 +145,7 @@ def only_proof(home_and_name: tuple[Path, str], scale: int, rounds: int) -> None
     """Measure only what a restored copy's proof costs; prints it, and writes nothing down."""
     with opened(*home_and_name) as place:
         proven = proof.measured(place, made(place, "proven", Size(scale, scale * 25_000)), rounds=rounds)
-    click.echo(json.dumps(proven, indent=2))
-    click.echo("\n" + "\n".join(goals.goals_table(goals.proof_goals(proven))))
+    _print(proven, goals.goals_table(goals.proof_goals(proven)))
 
 
 @main.command(name="vault")
@@ -152,8 +155,7 @@ def only_vault(home_and_name: tuple[Path, str], rounds: int) -> None:
     """Measure only upload and download, beside others; prints it, and writes nothing down."""
     with opened(*home_and_name) as place:
         sent = vault.measured(place, rounds=rounds)
-    click.echo(json.dumps(sent, indent=2, ensure_ascii=False))
-    click.echo("\n" + "\n".join([*report.vault_table(sent), "", *goals.goals_table(goals.vault_goals(sent))]))
+    _print(sent, [*report.vault_table(sent), "", *goals.goals_table(goals.vault_goals(sent))])
 
 
 @main.command(name="recovery")
@@ -173,8 +175,7 @@ def only_recovery(
         back["pgbackrest"] = (
             {"version": None} if no_pgbackrest else pgbackrest.measured(place, size, rounds=rounds, seconds=seconds)
         )
-    click.echo(json.dumps(back, indent=2, ensure_ascii=False))
-    click.echo("\n" + "\n".join([*report.recovery_table(back), "", *goals.goals_table(goals.recovery_goals(back))]))
+    _print(back, [*report.recovery_table(back), "", *goals.goals_table(goals.recovery_goals(back))])
 
 
 @main.command()

@@ -126,15 +126,17 @@ def _kept(policy: Policy, now: datetime) -> Iterator[Slot]:
 def _records(folder: Path, slots: set[Slot], bucket: Bucket) -> None:
     with (folder / FILE).open("w", encoding="utf-8") as file:
         for slot in sorted(slots, key=lambda slot: slot.due):
-            file.write(json.dumps(_line(slot, bucket)) + "\n")
+            file.write(json.dumps(recorded(slot, bucket.uri("").rstrip("/"))) + "\n")
 
 
-def _line(slot: Slot, bucket: Bucket) -> dict[str, Any]:
+def recorded(slot: Slot, place: str | None, *, database: str = "desbuquei") -> dict[str, Any]:
+    """The line of a backup that is archived below the URI `place`, and proven; None: it is on disk alone."""
+    archived = place is not None
     return {
         "backup_id": slot.backup_id,
         "backup_type": slot.tier,
         "backup_timestamp": slot.due.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "database": "desbuquei",
+        "database": database,
         "status": "success",
         "size": 123_456_789,
         "total_size": 123_460_000,
@@ -143,9 +145,9 @@ def _line(slot: Slot, bucket: Bucket) -> dict[str, Any]:
         "file": f"{slot.backup_id}.sql.gz",
         "checksum_md5": "0" * 32,
         "checksum_sha256": "0" * 64,
-        "s3_uri": bucket.uri(f"{slot.tier}/{slot.backup_id}.sql.gz"),
-        "storage_class": "STANDARD",
-        "recovery_tested": True,
+        "s3_uri": f"{place}/{slot.tier}/{slot.backup_id}.sql.gz" if archived else None,
+        "storage_class": "STANDARD" if archived else None,
+        "recovery_tested": archived,
         "duration_seconds": 12.345,
         **dict.fromkeys(("copy_of", "same_as", "operator", "reason", "error")),
     }

@@ -17,7 +17,7 @@ from typing import Any
 
 import psycopg
 
-from bench.catalog import small_manifest
+from bench.catalog import recorded, small_manifest
 from desbuquei_backups.core.manifest import manifest_name
 from desbuquei_backups.core.slots import Slot, due_before, last_due
 from desbuquei_backups.core.tiers import Policy, load_policy
@@ -148,31 +148,11 @@ class _Made:
     def _write(self, unfinished: set[Slot]) -> None:
         with (self.folder / FILE).open("w") as file:
             for slot in self.slots:
-                file.write(json.dumps(self._line(slot, archived=slot not in unfinished)) + "\n")
+                place = None if slot in unfinished else "s3://bucket"
+                file.write(json.dumps(recorded(slot, place, database=self.name)) + "\n")
         for slot in self.slots:
             if slot.due >= self.now - timedelta(days=7):
                 (self.folder / manifest_name(slot.backup_id)).write_bytes(small_manifest(slot).to_bytes())
-
-    def _line(self, slot: Slot, *, archived: bool) -> dict[str, Any]:
-        return {
-            "backup_id": slot.backup_id,
-            "backup_type": slot.tier,
-            "backup_timestamp": f"{slot.due:%Y-%m-%dT%H:%M:%SZ}",
-            "database": self.name,
-            "status": "success",
-            "size": 123_456_789,
-            "total_size": 123_460_000,
-            "rows": 1_500_000,
-            "egress_bytes": 987_654_321,
-            "file": f"{slot.backup_id}.sql.gz",
-            "checksum_md5": "0" * 32,
-            "checksum_sha256": "0" * 64,
-            "s3_uri": f"s3://bucket/{slot.tier}/{slot.backup_id}.sql.gz" if archived else None,
-            "storage_class": "STANDARD" if archived else None,
-            "recovery_tested": archived,
-            "duration_seconds": 12.345,
-            **dict.fromkeys(("copy_of", "same_as", "operator", "reason", "error")),
-        }
 
     def history(self, instance: Any, dg: Any) -> None:
         """A run for each slot, and for each time that the upkeep was due; the upkeep is done."""
